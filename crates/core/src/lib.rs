@@ -1,1 +1,23 @@
-//! core.
+//! What is true, and what to do about it.
+//!
+//! Every routing and health decision of Trunkline is a pure function in this crate: facts, the clock
+//! reading and the seed come in as arguments, a value that says what to do comes out. There is no I/O,
+//! no clock, no global randomness, no log and no serialisation here, and no prompt text ever enters.
+
+pub mod id;
+pub mod money;
+
+pub mod catalog;
+pub mod policy;
+pub mod usage;
+
+pub mod facts;
+pub mod failure;
+pub mod snapshot;
+
+pub mod breaker;
+pub mod draw;
+pub mod filter;
+pub mod plan;
+pub mod retry;
+pub mod throttle;
