@@ -1,1 +1,26 @@
-//! runtime.
+//! Being a process: tasks and their end, drain, readiness, the HTTP accept loop, the operations
+//! port, TLS files, logs and the metrics recorder.
+//!
+//! It is not about inference: no word of the domain appears here, and no metric is named.
+
+pub mod shutdown;
+pub mod tasks;
+
+pub mod readiness;
+
+pub mod server;
+
+pub mod ops;
+
+pub mod tls;
+
+pub mod log_sink;
+pub mod telemetry;
+
+mod live;
+
+pub use shutdown::{Shutdown, signals};
+pub use tasks::{Spawner, TaskFailure, Tasks};
+
+/// An error of a task or a connection: whatever it was, boxed, able to cross threads.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

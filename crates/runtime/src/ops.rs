@@ -1,0 +1,151 @@
+//! The operations port: `/livez`, `/readyz`, `/metrics` and pages that a program adds.
+//! It is for operators and their tools: keep it off the port that faces callers.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::net::TcpListener;
+
+use crate::readiness::Readiness;
+use crate::server::{self, ServerLimits, ServerOptions};
+use crate::telemetry::MetricsHandle;
+use crate::{BoxError, Shutdown, Spawner};
+
+/// Scrapers, probes and a few people at once.
+const MAX_CONNECTIONS: usize = 64;
+/// Scrapers come every 15 to 60 s; longer silence is a lost peer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What a page is made by. It runs on a thread that may block, not on those that serve.
+pub type PageMaker = Arc<dyn Fn() -> Page + Send + Sync>;
+
+/// The contents of one page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub body: Bytes,
+}
+
+/// What the operations port shows.
+#[derive(Clone)]
+pub struct OpsRoutes {
+    /// Answers `/readyz`, and begins its drain when the process is asked to end.
+    pub readiness: Readiness,
+    /// Answers `/metrics`.
+    pub metrics: MetricsHandle,
+    /// Further pages by exact path.
+    pub extra: Vec<(&'static str, PageMaker)>,
+}
+
+impl fmt::Debug for OpsRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<_> = self.extra.iter().map(|(path, _)| path).collect();
+        f.debug_struct("OpsRoutes").field("extra", &paths).finish_non_exhaustive()
+    }
+}
+
+/// Serves the operations port for as long as the process lives, through its drain: start it as a
+/// companion ([`crate::Tasks::spawn_companion`]). The shutdown makes it report not ready.
+///
+/// # Errors
+/// None at present; the type is that of a task.
+pub async fn serve(
+    listener: TcpListener,
+    routes: OpsRoutes,
+    shutdown: Shutdown,
+) -> Result<(), BoxError> {
+    let readiness = routes.readiness.clone();
+    let limits = ServerLimits {
+        max_connections: MAX_CONNECTIONS,
+        header_read_timeout: IDLE_TIMEOUT,
+        ..ServerLimits::default()
+    };
+    // A spawner of its own: no drain waits for a scraper that keeps its connection.
+    let options = ServerOptions { limits, tls: None, spawner: Spawner::new() };
+    let routes = Arc::new(routes);
+    let make_service = move |_: &server::Peer| {
+        let routes = Arc::clone(&routes);
+        service_fn(move |request| answer(Arc::clone(&routes), request))
+    };
+    let mut served =
+        std::pin::pin!(server::serve(listener, options, make_service, Shutdown::new()));
+    tokio::select! {
+        ended = served.as_mut() => return ended,
+        () = shutdown.wait() => readiness.drain(),
+    }
+    served.await
+}
+
+async fn answer(
+    routes: Arc<OpsRoutes>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"));
+    }
+    Ok(match request.uri().path() {
+        "/livez" => text(StatusCode::OK, "alive\n"),
+        "/readyz" => ready(&routes.readiness),
+        "/metrics" => {
+            let metrics = routes.metrics.clone();
+            page(move || Page { content_type: PROMETHEUS_TEXT, body: metrics.render().into() })
+                .await
+        }
+        path => match routes.extra.iter().find(|(known, _)| *known == path) {
+            Some((_, make)) => {
+                let make = Arc::clone(make);
+                page(move || make()).await
+            }
+            None => text(StatusCode::NOT_FOUND, "no such page\n"),
+        },
+    })
+}
+
+fn ready(readiness: &Readiness) -> Response<Full<Bytes>> {
+    let pending = readiness.pending();
+    if pending.is_empty() {
+        return text(StatusCode::OK, "ready\n");
+    }
+    text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", pending.join(", ")))
+}
+
+/// Makes a page on a blocking thread: thousands of series take milliseconds, and callers of the
+/// other port would wait for them.
+async fn page<F>(make: F) -> Response<Full<Bytes>>
+where
+    F: FnOnce() -> Page + Send + 'static,
+{
+    match tokio::task::spawn_blocking(make).await {
+        Ok(page) => response(StatusCode::OK, page.content_type, page.body),
+        Err(error) => {
+            tracing::error!(%error, "operations page failed");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "page failed\n")
+        }
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    response(status, TEXT, body.into())
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,245 @@
+//! One connection from the first byte to the last: handshake, protocol, requests, farewell.
+//! It does not accept and does not decide when to end: it is told through two switches.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::{Handler, Peer, ServerLimits, ServerOptions};
+use crate::tls::ServerTls;
+use crate::{BoxError, Shutdown, Spawner};
+
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The pause before looking again at a preface that came in pieces. Practically none does.
+const PREFACE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Streams that a peer opened and reset before they were looked at: as many as it may have open,
+/// so that a client that gives up on all its calls at once is not taken for an attacker.
+const MAX_PENDING_RESETS: usize = 100;
+/// Streams that were reset because the peer broke the protocol, before the connection is closed.
+const MAX_ERROR_RESETS: usize = 64;
+/// Bytes of a request body that a peer may send ahead on one stream.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of request bodies that a peer may send ahead on one connection.
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes of a response that wait for a slow reader of one stream.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Serves connections, all with the same settings.
+pub(super) struct Connector<M> {
+    make_service: M,
+    http1: http1::Builder,
+    http2: http2::Builder<Spawner>,
+    tls: Option<Arc<ServerTls>>,
+    handshake_timeout: Duration,
+    spawner: Spawner,
+    cut: Shutdown,
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl<M> Connector<M> {
+    pub(super) fn new(options: ServerOptions, make_service: M) -> Self {
+        let ServerOptions { limits, tls, spawner } = options;
+        Self {
+            make_service,
+            http1: http1_builder(&limits),
+            http2: http2_builder(&limits, spawner.clone()),
+            tls,
+            handshake_timeout: limits.handshake_timeout,
+            spawner,
+            cut: Shutdown::new(),
+        }
+    }
+
+    pub(super) fn spawner(&self) -> &Spawner {
+        &self.spawner
+    }
+
+    /// Drops every connection that is still there.
+    pub(super) fn cut(&self) {
+        self.cut.trigger();
+    }
+
+    /// Serves one connection to its end. `retire` asks it to finish.
+    pub(super) async fn run<S>(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        retire: Shutdown,
+    ) where
+        M: Fn(&Peer) -> S,
+        S: Handler,
+    {
+        let served = async {
+            // Small writes leave at once: waiting for more costs a reader up to 40 ms.
+            stream.set_nodelay(true)?;
+            match &self.tls {
+                None => self.run_plain(stream, address, &retire).await,
+                Some(tls) => self.run_tls(stream, address, tls, &retire).await,
+            }
+        };
+        if let Err(error) = served.await {
+            tracing::debug!(peer = %address, %error, "connection ended");
+        }
+    }
+
+    async fn run_plain<S>(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        retire: &Shutdown,
+    ) -> Result<(), BoxError>
+    where
+        M: Fn(&Peer) -> S,
+        S: Handler,
+    {
+        let Some(protocol) = self.start(detect(&stream), retire).await? else { return Ok(()) };
+        let service = (self.make_service)(&Peer { address, certificate: None });
+        self.speak(protocol, TokioIo::new(stream), service, retire).await
+    }
+
+    async fn run_tls<S>(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        tls: &ServerTls,
+        retire: &Shutdown,
+    ) -> Result<(), BoxError>
+    where
+        M: Fn(&Peer) -> S,
+        S: Handler,
+    {
+        let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+        let Some(stream) = self.start(handshake, retire).await? else { return Ok(()) };
+        let (protocol, certificate) = negotiated(&stream);
+        let service = (self.make_service)(&Peer { address, certificate });
+        self.speak(protocol, TokioIo::new(stream), service, retire).await
+    }
+
+    /// The opening of a connection, within its time. `None` when the server ends meanwhile.
+    async fn start<T>(
+        &self,
+        opening: impl Future<Output = io::Result<T>>,
+        retire: &Shutdown,
+    ) -> Result<Option<T>, BoxError> {
+        tokio::select! {
+            opened = tokio::time::timeout(self.handshake_timeout, opening) => Ok(Some(opened??)),
+            () = retire.wait() => Ok(None),
+        }
+    }
+
+    async fn speak<I, S>(
+        &self,
+        protocol: Protocol,
+        io: I,
+        service: S,
+        retire: &Shutdown,
+    ) -> Result<(), BoxError>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+        S: Handler,
+    {
+        match protocol {
+            Protocol::Http1 => {
+                self.finish(self.http1.serve_connection(io, service), retire).await?;
+            }
+            Protocol::Http2 => {
+                self.finish(self.http2.serve_connection(io, service), retire).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drives a connection; once retired it may finish what it has, unless it is cut.
+    async fn finish<C>(&self, connection: C, retire: &Shutdown) -> Result<(), C::Error>
+    where
+        C: GracefulConnection,
+    {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = retire.wait() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = self.cut.wait() => Ok(()),
+        }
+    }
+}
+
+fn http1_builder(limits: &ServerLimits) -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    // The number of fields is left at hyper's 100: setting it moves them from stack to heap.
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_header_size(usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX))
+        .max_buf_size(limits.max_buffer_bytes.max(8 * 1024))
+        // A client that leaves is noticed at once, also while it waits for its answer.
+        .half_close(false)
+        .writev(true);
+    http1
+}
+
+fn http2_builder(limits: &ServerLimits, spawner: Spawner) -> http2::Builder<Spawner> {
+    let mut http2 = http2::Builder::new(spawner);
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.keep_alive_interval)
+        .keep_alive_timeout(limits.keep_alive_timeout)
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .max_header_list_size(limits.max_header_bytes)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
+    http2
+}
+
+/// Looks at the first bytes without taking them, so that no layer has to put them back.
+async fn detect(stream: &TcpStream) -> io::Result<Protocol> {
+    let mut first = [0; HTTP2_PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut first).await?;
+        let seen = first.get(..length).unwrap_or_default();
+        if seen.is_empty() || !HTTP2_PREFACE.starts_with(seen) {
+            return Ok(Protocol::Http1);
+        }
+        if length == HTTP2_PREFACE.len() {
+            return Ok(Protocol::Http2);
+        }
+        tokio::time::sleep(PREFACE_PAUSE).await;
+    }
+}
+
+/// What the handshake settled: the protocol (ALPN) and the client's certificate.
+fn negotiated(
+    stream: &TlsStream<TcpStream>,
+) -> (Protocol, Option<rustls::pki_types::CertificateDer<'static>>) {
+    let (_, session) = stream.get_ref();
+    let protocol = match session.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let chain = session.peer_certificates().unwrap_or_default();
+    (protocol, chain.first().map(|certificate| certificate.clone().into_owned()))
+}
