@@ -1,1 +1,21 @@
-//! store.
+//! The state that the programs share: one port ([`Store`]) and its adapters.
+//!
+//! Bytes under keys, with revisions, transactions, leases and watches; what the bytes mean is the
+//! business of `spec`, what to do about them that of `core`. Nothing outside this crate names etcd.
+
+pub mod port;
+
+pub mod keys;
+
+mod mvcc;
+
+mod embedded;
+mod memory;
+
+pub use embedded::Embedded;
+pub use memory::Memory;
+pub use mvcc::Limits;
+pub use port::{
+    Answer, Change, Compare, Condition, Event, Expect, KeyValue, Lease, LeaseId, Listing, Op,
+    Revision, Store, StoreError, Txn, TxnResult, Watch,
+};
