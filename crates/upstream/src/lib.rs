@@ -1,1 +1,2 @@
 //! upstream.
+pub mod anthropic;
