@@ -1,0 +1,52 @@
+#!/bin/sh
+# Puts a real etcd into target/tools, for the tests that need one. Safe to run again; needs no root.
+#
+# It takes Debian's package through an apt configuration of its own, so nothing is installed on the
+# system and no source of the system is changed. The newest suite whose binary runs here wins.
+# Elsewhere: put any etcd >= 3.4 at target/tools/etcd, or name one in TRUNKLINE_ETCD.
+set -eu
+
+tools=$(cd "$(dirname "$0")/../.." && pwd)/target/tools
+mirror=${TRUNKLINE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+suites=${TRUNKLINE_DEBIAN_SUITES:-forky trixie bookworm}
+
+if [ -x "$tools/etcd" ] && "$tools/etcd" --version >/dev/null 2>&1; then
+    "$tools/etcd" --version | head -n 1
+    exit 0
+fi
+for program in apt-get dpkg-deb; do
+    command -v "$program" >/dev/null || { echo "$program is missing: put an etcd at $tools/etcd by hand" >&2; exit 1; }
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Fetches and unpacks etcd-server of one suite into $work/$1/unpacked.
+fetch() {
+    root=$work/$1
+    mkdir -p "$root/lists/partial" "$root/archives/partial" "$root/unpacked" "$root/etc"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$root/sources.list"
+    : >"$root/status"
+    set -- -qq \
+        -o Dir::Etc::sourcelist="$root/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::Etc::preferencesparts=/dev/null -o Dir::Etc::parts=/dev/null \
+        -o Dir::State::lists="$root/lists" -o Dir::State::status="$root/status" \
+        -o Dir::Cache::archives="$root/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+        -o APT::Sandbox::User= -o Acquire::Languages=none
+    apt-get "$@" update && (cd "$root" && apt-get "$@" download etcd-server) &&
+        dpkg-deb -x "$root"/etcd-server_*.deb "$root/unpacked"
+}
+
+for suite in $suites; do
+    if fetch "$suite" && "$work/$suite/unpacked/usr/bin/etcd" --version >"$work/version" 2>&1; then
+        mkdir -p "$tools"
+        # Moved into place whole: another test may be looking for it.
+        cp "$work/$suite/unpacked/usr/bin/etcd" "$tools/etcd.$$"
+        mv "$tools/etcd.$$" "$tools/etcd"
+        head -n 1 "$work/version"
+        exit 0
+    fi
+    echo "no etcd from $suite, trying the next" >&2
+done
+echo "no etcd could be had; put one at $tools/etcd or name it in TRUNKLINE_ETCD" >&2
+exit 1
