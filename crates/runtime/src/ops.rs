@@ -149,3 +149,63 @@ fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Resp
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::telemetry::init_metrics;
+
+    async fn fetch(address: std::net::SocketAddr, line: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("{line} HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_port_tells_life_readiness_metrics_and_more() {
+        let readiness = Readiness::new();
+        let guard = readiness.guard("snapshot");
+        let table: PageMaker =
+            Arc::new(|| Page { content_type: "application/json", body: "{}".into() });
+        let broken: PageMaker = Arc::new(|| panic!("a broken page"));
+        let routes = OpsRoutes {
+            readiness: readiness.clone(),
+            metrics: init_metrics(&[("test_wait_seconds", &[0.1])]).unwrap(),
+            extra: vec![("/table", table), ("/broken", broken)],
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        let mut tasks = crate::Tasks::new(shutdown.clone());
+        tasks.spawn_companion("operations", serve(listener, routes, shutdown.clone()));
+
+        assert!(fetch(address, "GET /livez").await.starts_with("HTTP/1.1 200 "));
+        let answer = fetch(address, "GET /readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.ends_with("not ready: snapshot\n"), "{answer}");
+        guard.ready();
+        assert!(fetch(address, "GET /readyz").await.ends_with("\r\n\r\nready\n"));
+        let answer = fetch(address, "GET /metrics").await;
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        let answer = fetch(address, "GET /table").await;
+        assert!(answer.contains("application/json") && answer.ends_with("{}"), "{answer}");
+        assert!(fetch(address, "GET /broken").await.starts_with("HTTP/1.1 500 "));
+        assert!(fetch(address, "GET /nothing").await.starts_with("HTTP/1.1 404 "));
+        assert!(fetch(address, "POST /livez").await.starts_with("HTTP/1.1 405 "));
+
+        shutdown.trigger();
+        while readiness.is_ready() {
+            tokio::task::yield_now().await;
+        }
+        let answer = fetch(address, "GET /readyz").await;
+        assert!(answer.ends_with("not ready: draining\n"), "{answer}");
+        assert!(fetch(address, "GET /livez").await.starts_with("HTTP/1.1 200 "));
+        tasks.join(std::time::Duration::from_secs(5)).await.unwrap();
+    }
+}
