@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Puts the Python packages of tests/sdk/requirements.txt into target/venv. Does nothing when they
+# are there: a stamp holds the hash of the list and the version of Python.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+venv=$root/target/venv
+list=$root/tests/sdk/requirements.txt
+want=$(python3 --version; sha256sum <"$list")
+
+if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$want" ]; then
+    exit 0
+fi
+rm -rf "$venv"
+mkdir -p "$root/target"
+python3 -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$list"
+echo "$want" >"$venv/stamp"
