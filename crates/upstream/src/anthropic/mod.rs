@@ -39,9 +39,9 @@ pub const MODELS_PATH: &str = "/v1/models?limit=1000";
 
 /// A chat request that has no equal in the Messages dialect; the caller's fault, never worth a retry at this endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{param}: {message}")]
+#[error("{message} [{param}]")]
 pub struct Untranslatable {
-    /// The field at fault as a path in the caller's body, such as `messages[2].content[0].image_url`.
+    /// The field at fault as a path in the caller's body, such as `messages[2].content[0].image_url`; empty for the whole.
     pub param: String,
     /// What is wrong with it, for the caller; never quotes the caller's content.
     pub message: String,
