@@ -7,6 +7,9 @@ pub mod port;
 
 pub mod keys;
 
+#[cfg(feature = "contract")]
+pub mod contract;
+
 mod mvcc;
 
 mod embedded;

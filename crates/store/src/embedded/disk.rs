@@ -51,6 +51,11 @@ impl Disk {
         Ok(Self { database })
     }
 
+    #[cfg(test)]
+    pub(super) fn over(backend: impl redb::StorageBackend) -> Self {
+        Self { database: Database::builder().create_with_backend(backend).unwrap() }
+    }
+
     /// Everything in it, as the change from nothing; a new file holds the empty store.
     pub(super) fn load(&self, now: Instant) -> Result<Delta, StoreError> {
         self.read(now).map_err(failed).and_then(|loaded| loaded.map_err(corrupt))

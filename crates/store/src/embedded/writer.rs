@@ -78,8 +78,7 @@ impl Writer {
             let Some(first) = inbox.blocking_recv() else { break };
             closing = self.group(first, &mut inbox);
         }
-        self.shared.close();
-        drop(self.disk.take());
+        drop(self);
         refuse_the_rest(&mut inbox);
         if let Some(closed) = closing {
             // An error means that nobody waits to hear it.
@@ -145,6 +144,13 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    /// However the thread ends, watches must not go on saying that all is well.
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
 fn in_doubt(reason: &str) -> StoreError {
     StoreError::InDoubt { reason: reason.to_owned() }
 }
@@ -159,3 +165,6 @@ fn refuse_the_rest(inbox: &mut mpsc::Receiver<Order>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
