@@ -1,0 +1,92 @@
+//! Money as text: pico-USD (10⁻¹² USD, a whole number) to and from decimal digits, exactly. Not an
+//! accounting type; no floating point.
+
+/// Decimal digits of a USD in pico-USD.
+const DIGITS: usize = 12;
+
+/// `pico_usd` as USD: `1_500_000` is `0.0000015`. Exact, without trailing zeros; a valid JSON number.
+#[must_use]
+pub fn format_usd(pico_usd: u64) -> String {
+    let padded = format!("{pico_usd:0width$}", width = DIGITS + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - DIGITS);
+    match fraction.trim_end_matches('0') {
+        "" => whole.to_owned(),
+        fraction => format!("{whole}.{fraction}"),
+    }
+}
+
+/// The decimal number `text` times 10^`scale`, rounded down; the largest value when it does not fit.
+///
+/// `None` when `text` is not a plain decimal number, zero or more (`12`, `0.5`, `1e-3`).
+#[must_use]
+pub fn parse_scaled(text: &str, scale: u32) -> Option<u64> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((_, "")) => return None,
+        Some((whole, fraction)) => (whole, fraction),
+        None => (mantissa, ""),
+    };
+    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let first_power = i64::try_from(whole.len()).ok()? - 1 + i64::from(exponent) + i64::from(scale);
+    let powers = std::iter::successors(Some(first_power), |power| Some(power - 1));
+    let digits = whole.bytes().chain(fraction.bytes()).map(|byte| u64::from(byte - b'0'));
+    Some(
+        digits
+            .zip(powers)
+            .map(|(digit, power)| at_power(digit, power))
+            .fold(0, u64::saturating_add),
+    )
+}
+
+/// `digit` × 10^`power`; nothing below one, the largest value above the range.
+fn at_power(digit: u64, power: i64) -> u64 {
+    if digit == 0 || power < 0 {
+        return 0;
+    }
+    let factor = u32::try_from(power).ok().and_then(|power| 10_u64.checked_pow(power));
+    factor.map_or(u64::MAX, |factor| digit.saturating_mul(factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{format_usd, parse_scaled};
+    use proptest::prelude::*;
+
+    #[test]
+    fn formats_exactly() {
+        for (pico, usd) in [
+            (0, "0"),
+            (1, "0.000000000001"),
+            (1_500_000, "0.0000015"),
+            (1_000_000_000_000, "1"),
+            (12_340_000_000_000, "12.34"),
+            (u64::MAX, "18446744.073709551615"),
+        ] {
+            assert_eq!(format_usd(pico), usd);
+        }
+    }
+
+    #[test]
+    fn parses_and_rounds_down() {
+        assert_eq!(parse_scaled("2.5", 6), Some(2_500_000));
+        assert_eq!(parse_scaled("1e-3", 6), Some(1_000));
+        assert_eq!(parse_scaled("0.0000019", 6), Some(1));
+        assert_eq!(parse_scaled("1e400", 6), Some(u64::MAX));
+        assert_eq!(parse_scaled("0e2147483647", 12), Some(0));
+        for wrong in ["", "-1", "+1", ".5", "1.", "1e", "NaN", "inf", " 1", "1_0", "1.2.3"] {
+            assert_eq!(parse_scaled(wrong, 6), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_formatted_parses_back(pico: u64) {
+            prop_assert_eq!(parse_scaled(&format_usd(pico), 12), Some(pico));
+        }
+    }
+}

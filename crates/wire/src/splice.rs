@@ -1,0 +1,127 @@
+//! Putting our model name and usage into a provider's JSON, every other byte left as it was.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::json::{Kind, Scanner, escape};
+use crate::pico::format_usd;
+use crate::usage::{Usage, UsageOut};
+
+/// Where the changes go in one JSON object.
+pub(crate) struct Spots {
+    /// The value of `model`.
+    pub(crate) model: Option<Range<usize>>,
+    /// The value of `usage`.
+    pub(crate) usage: Option<Range<usize>>,
+    pub(crate) root: Root,
+}
+
+/// Where the outermost object can take more members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Root {
+    /// Behind its last member, or behind its bracket.
+    pub(crate) end: usize,
+    pub(crate) empty: bool,
+}
+
+/// `body` with `model`, and with `usage` if given; what has no place yet is added at the end.
+pub(crate) fn splice(
+    body: &[u8],
+    spots: &Spots,
+    model: &str,
+    usage: Option<&UsageOut<'_>>,
+) -> Bytes {
+    let model = format!("\"{}\"", escape(model));
+    let existing = spots.usage.clone().and_then(|span| body.get(span)).unwrap_or(b"null");
+    let usage = usage.map(|usage| merge_usage(existing, usage));
+    let mut added = Vec::new();
+    let mut edits = Vec::with_capacity(3);
+    match &spots.model {
+        Some(span) => edits.push((span.clone(), model.into_bytes())),
+        None => added.push(format!("\"model\":{model}")),
+    }
+    match (&spots.usage, usage) {
+        (_, None) => {}
+        (Some(span), Some(usage)) => edits.push((span.clone(), usage.into_bytes())),
+        (None, Some(usage)) => added.push(format!("\"usage\":{usage}")),
+    }
+    if !added.is_empty() {
+        let comma = if spots.root.empty { "" } else { "," };
+        let text = format!("{comma}{}", added.join(","));
+        edits.push((spots.root.end..spots.root.end, text.into_bytes()));
+    }
+    edits.sort_by_key(|(span, _)| span.start);
+    replace(body, &edits)
+}
+
+/// `body` with each span replaced; the spans are in order and do not overlap.
+fn replace(body: &[u8], edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
+    let removed: usize = edits.iter().map(|(span, _)| span.len()).sum();
+    let put: usize = edits.iter().map(|(_, text)| text.len()).sum();
+    let mut out = Vec::with_capacity((body.len() + put).saturating_sub(removed));
+    let mut from = 0;
+    for (span, text) in edits {
+        out.extend_from_slice(body.get(from..span.start).unwrap_or_default());
+        out.extend_from_slice(text);
+        from = span.end;
+    }
+    out.extend_from_slice(body.get(from..).unwrap_or_default());
+    Bytes::from(out)
+}
+
+/// The provider's usage object with our cost instead of any of its own; our counts if it gave none.
+fn merge_usage(existing: &[u8], out: &UsageOut<'_>) -> String {
+    let mut usage = match provider_members(existing) {
+        Some(members) if !members.is_empty() => format!("{{{}", members.join(",")),
+        _ => count_members(&out.tokens),
+    };
+    usage.push_str(",\"cost\":");
+    usage.push_str(&format_usd(out.cost_pico_usd));
+    usage.push_str(",\"cost_details\":{");
+    for (at, (name, pico_usd)) in out.cost_details.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        usage.push_str(&format!("{comma}\"{}\":{}", escape(name), format_usd(*pico_usd)));
+    }
+    usage.push_str("}}");
+    usage
+}
+
+/// The members of a provider's usage object as written, without what is ours to say. `None` when it is
+/// not an object.
+fn provider_members(existing: &[u8]) -> Option<Vec<&str>> {
+    let text = std::str::from_utf8(existing).ok()?;
+    let mut scan = Scanner::new(existing).ok()?;
+    if scan.kind().ok()? != Kind::Object {
+        return None;
+    }
+    let mut members = Vec::new();
+    scan.enter_object().ok()?;
+    while let Some(key) = scan.next_key().ok()? {
+        let value = scan.value().ok()?;
+        if !matches!(&*key.name(), "cost" | "cost_details") {
+            members.push(text.get(key.span().start..value.end)?);
+        }
+    }
+    Some(members)
+}
+
+/// An unclosed usage object of our own counts.
+fn count_members(tokens: &Usage) -> String {
+    format!(
+        "{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},\
+         \"prompt_tokens_details\":{{\"cached_tokens\":{},\"cache_write_tokens\":{}}},\
+         \"completion_tokens_details\":{{\"reasoning_tokens\":{}}}",
+        tokens.prompt_tokens,
+        tokens.completion_tokens,
+        tokens.total,
+        tokens.cached_tokens,
+        tokens.cache_write_tokens,
+        tokens.reasoning_tokens,
+    )
+}
+
+/// A whole usage object of our own.
+pub(crate) fn usage_object(out: &UsageOut<'_>) -> String {
+    merge_usage(b"null", out)
+}
