@@ -1,5 +1,9 @@
 //! Chat requests and the Messages requests they become, told as pairs.
-#![expect(clippy::unwrap_used, reason = "a broken translation should fail the story at once")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a broken translation should fail the story at once"
+)]
 
 use serde_json::{Value, json};
 use trunkline_upstream::anthropic::Untranslatable;
@@ -547,11 +551,12 @@ fn thinking_gives_way_to_a_forced_tool_and_takes_sampling_along() {
 #[test]
 fn thoughts_handed_back_keep_a_tool_loop_thinking() {
     let details = json!([
-        {"type": "reasoning.text", "text": "First ", "index": 0},
+        {"type": "reasoning.text", "text": "Else", "signature": "s", "format": "google-gemini-v1"},
+        {"type": "reasoning.text", "text": "First ", "format": "anthropic-claude-v1", "index": 0},
         {"type": "reasoning.text", "text": "this.", "index": 0},
         {"type": "reasoning.text", "signature": "sig", "index": 0},
         {"type": "reasoning.encrypted", "data": "xyz", "index": 1},
-        {"type": "reasoning.text", "text": "another provider's"},
+        {"type": "reasoning.text", "text": "unsigned"},
     ]);
     let body = |details: Value| {
         let mut call = calls(&["a"]);

@@ -1,5 +1,9 @@
 //! Streams of the provider's events and the chunks they become.
-#![expect(clippy::unwrap_used, reason = "a broken translation should fail the story at once")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a broken translation should fail the story at once"
+)]
 
 use serde_json::{Value, json};
 use trunkline_upstream::anthropic::stream::{StreamState, Translator};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::usage::Usage;
 
 /// The name under which thoughts' signatures are handed out, so that only this provider's are handed back to it.
-const THOUGHT_FORMAT: &str = "anthropic-claude-v1";
+pub(super) const THOUGHT_FORMAT: &str = "anthropic-claude-v1";
 
 #[derive(Serialize)]
 pub(super) struct Completion<'a> {

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{Fields, read};
 use super::parts::Block;
+use crate::anthropic::chunk::THOUGHT_FORMAT;
 use crate::anthropic::generation::Generation;
 use crate::anthropic::{Text, Untranslatable};
 
@@ -220,14 +221,23 @@ pub(super) struct ReasoningDetail<'a> {
     signature: Option<Text<'a>>,
     #[serde(borrow)]
     data: Option<Text<'a>>,
+    #[serde(borrow)]
+    format: Option<Text<'a>>,
 }
 
-/// Thinking blocks to hand back. Streamed pieces are joined up to their signature; what has none (another provider's
-/// thoughts) is left out, because the provider verifies them.
+impl ReasoningDetail<'_> {
+    /// Another provider's thoughts say so in their format; older clients drop the field.
+    fn is_ours(&self) -> bool {
+        self.format.as_ref().is_none_or(|format| format.as_str() == THOUGHT_FORMAT)
+    }
+}
+
+/// Thinking blocks to hand back. Streamed pieces are joined up to their signature; what has none, or comes from another
+/// provider, is left out, because this one verifies signatures.
 pub(super) fn thinking_blocks<'a>(details: Vec<ReasoningDetail<'a>>) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
     let mut thinking = String::new();
-    for detail in details {
+    for detail in details.into_iter().filter(ReasoningDetail::is_ours) {
         match (detail.kind.as_str(), detail.data) {
             ("reasoning.text", _) => {
                 thinking.push_str(detail.text.as_ref().map_or("", Text::as_str));
