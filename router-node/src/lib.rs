@@ -1,1 +1,3 @@
-//! r.
+//! The router: takes inference calls and sends each to the best endpoint.
+
+pub mod ingress;

@@ -1,0 +1,3 @@
+//! Inference over gRPC.
+
+pub mod transcode;

@@ -1,0 +1,4 @@
+//! The ways into a router. Decides nothing: each turns a call into what the
+//! pipeline takes, and the pipeline's answer into what its caller reads.
+
+pub mod grpc;
