@@ -1,1 +1,18 @@
-//! spec.
+//! What people write and the store holds, validated into `core` types. Text becomes a document here
+//! ([`load`]), and a document becomes a `core` value ([`catalog::parse`] and its sisters), with every
+//! problem reported where it stands. It does no I/O: callers bring the text.
+
+pub mod canonical;
+pub mod catalog;
+pub mod error;
+pub mod keys;
+pub mod load;
+mod names;
+pub mod overrides;
+pub mod policy;
+pub mod reference;
+mod shape;
+mod tree;
+
+pub use error::{Problem, Problems};
+pub use load::{Loaded, MAX_DOCUMENT_BYTES, load};
