@@ -224,11 +224,13 @@ impl Body for Playing {
 
     fn size_hint(&self) -> SizeHint {
         let mut steps = self.steps.iter();
-        match (steps.next(), steps.next()) {
-            (Some(Step::Data(bytes, _) | Step::Frame(bytes) | Step::Terminal(bytes)), None) => {
-                SizeHint::with_exact(bytes.len() as u64)
-            }
-            _ => SizeHint::default(),
+        let only = (steps.next(), steps.next());
+        if let (Some(Step::Data(bytes, _) | Step::Frame(bytes) | Step::Terminal(bytes)), None) =
+            only
+        {
+            SizeHint::with_exact(bytes.len() as u64)
+        } else {
+            SizeHint::default()
         }
     }
 }

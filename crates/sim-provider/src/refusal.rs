@@ -98,17 +98,38 @@ impl Refusal {
                     &format!("Could not handle the request {body} of the key {key}"),
                 )
             }
-            _ => return None,
+            Fault::Refuse { .. }
+            | Fault::Flap { .. }
+            | Fault::Reset
+            | Fault::BlackHole
+            | Fault::SlowHeaders { .. }
+            | Fault::SlowFirstToken { .. }
+            | Fault::Stall { .. }
+            | Fault::Cut { .. }
+            | Fault::CutReset { .. }
+            | Fault::EarlyEof { .. }
+            | Fault::NoDone
+            | Fault::MalformedChunk { .. }
+            | Fault::HugeChunk { .. }
+            | Fault::GzipBomb { .. }
+            | Fault::WrongContentType
+            | Fault::EmptyCompletion
+            | Fault::ErrorInOk { .. }
+            | Fault::BadJson
+            | Fault::ContentFilter { .. }
+            | Fault::RateLimit { .. }
+            | Fault::CommentsOnly { .. } => return None,
         })
     }
 
-    /// The error as JSON in the dialect's shape.
+    /// The error as JSON in the dialect's shape, for the request with this number.
     #[must_use]
-    pub fn body(&self, dialect: Dialect) -> Value {
+    pub fn body(&self, dialect: Dialect, id: u64) -> Value {
         match dialect {
             Dialect::Anthropic => json!({
                 "type": "error",
                 "error": {"type": self.anthropic_type(), "message": self.message},
+                "request_id": request_id(id),
             }),
             Dialect::Chat | Dialect::Completion | Dialect::Plain => json!({
                 "error": {
@@ -123,8 +144,8 @@ impl Refusal {
 
     /// The error as a whole answer.
     #[must_use]
-    pub fn script(&self, dialect: Dialect) -> Script {
-        let body = self.body(dialect).to_string().into_bytes();
+    pub fn script(&self, dialect: Dialect, id: u64) -> Script {
+        let body = self.body(dialect, id).to_string().into_bytes();
         let script = Script::json(self.status, body, 0);
         self.headers
             .iter()
@@ -159,3 +180,9 @@ impl Refusal {
 
 /// The header by which OpenAI gives the delay in milliseconds.
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// How the request with this number is called in headers and Anthropic's errors.
+#[must_use]
+pub fn request_id(id: u64) -> String {
+    format!("req_sim_{id}")
+}

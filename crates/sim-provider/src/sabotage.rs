@@ -19,6 +19,8 @@ const HUGE_BYTES_MAX: u32 = 64 << 20;
 pub struct Scene<'a> {
     /// The dialect, for errors and comments.
     pub dialect: Dialect,
+    /// The number of the request.
+    pub id: u64,
     /// How the answer is delivered.
     pub delivery: Delivery,
     /// Makes an event whose content has so many bytes.
@@ -36,10 +38,10 @@ pub enum Delivery {
 
 /// Changes what is answered.
 pub fn ruin_answer(answer: &mut Answer, fault: &Fault) {
-    match fault {
-        Fault::EmptyCompletion => answer.stop_after(0, Finish::Stop),
-        Fault::ContentFilter { after } => answer.stop_after(*after, Finish::ContentFilter),
-        _ => {}
+    if *fault == Fault::EmptyCompletion {
+        answer.stop_after(0, Finish::Stop);
+    } else if let Fault::ContentFilter { after } = fault {
+        answer.stop_after(*after, Finish::ContentFilter);
     }
 }
 
@@ -77,40 +79,56 @@ fn ruin_steps(steps: Vec<Step>, fault: &Fault, scene: &Scene<'_>) -> Vec<Step> {
             Delivery::Whole => ended_by(steps, *after, None, scene),
             Delivery::Streamed => inserted(steps, *after, broken_event()),
         },
-        Fault::HugeChunk { after, bytes } => {
-            let bytes = usize::try_from((*bytes).min(HUGE_BYTES_MAX)).unwrap_or(usize::MAX);
-            match scene.delivery {
-                Delivery::Whole => {
-                    let blanks = Step::Frame(Bytes::from(vec![b' '; bytes]));
-                    std::iter::once(blanks).chain(steps).collect()
-                }
-                Delivery::Streamed => inserted(steps, *after, (scene.huge_event)(bytes)),
-            }
-        }
+        Fault::HugeChunk { after, bytes } => with_huge_chunk(steps, *after, *bytes, scene),
         Fault::BadJson => match scene.delivery {
             Delivery::Whole => ended_by(steps, 0, None, scene),
             Delivery::Streamed => steps.into_iter().map(broken).collect(),
         },
-        Fault::ErrorInOk { after } => {
-            let error = Refusal::of_status(500).body(scene.dialect);
-            match scene.delivery {
-                Delivery::Whole => vec![Step::Frame(error.to_string().into())],
-                Delivery::Streamed => {
-                    let event = match scene.dialect {
-                        Dialect::Anthropic => crate::anthropic::event(&error),
-                        Dialect::Chat | Dialect::Completion | Dialect::Plain => {
-                            format!("data: {error}\n\n").into()
-                        }
-                    };
-                    error_after(steps, *after, event)
-                }
-            }
-        }
+        Fault::ErrorInOk { after } => with_error(steps, *after, scene),
         Fault::CommentsOnly { every_ms } => {
             vec![Step::Repeat(comment(scene), millis((*every_ms).max(1)))]
         }
-        _ => steps,
+        // The others change the answer, the head or the connection, or replace the whole script.
+        Fault::Refuse { .. }
+        | Fault::Flap { .. }
+        | Fault::Reset
+        | Fault::BlackHole
+        | Fault::SlowHeaders { .. }
+        | Fault::SlowFirstToken { .. }
+        | Fault::GzipBomb { .. }
+        | Fault::WrongContentType
+        | Fault::Status { .. }
+        | Fault::EmptyCompletion
+        | Fault::ContentFilter { .. }
+        | Fault::ContentPolicy
+        | Fault::ContextLength
+        | Fault::ModelNotFound
+        | Fault::RateLimit { .. }
+        | Fault::EchoRequest { .. } => steps,
     }
+}
+
+fn with_huge_chunk(steps: Vec<Step>, after: u32, bytes: u32, scene: &Scene<'_>) -> Vec<Step> {
+    let bytes = usize::try_from(bytes.min(HUGE_BYTES_MAX)).unwrap_or(usize::MAX);
+    match scene.delivery {
+        Delivery::Whole => {
+            let blanks = Step::Frame(Bytes::from(vec![b' '; bytes]));
+            std::iter::once(blanks).chain(steps).collect()
+        }
+        Delivery::Streamed => inserted(steps, after, (scene.huge_event)(bytes)),
+    }
+}
+
+fn with_error(steps: Vec<Step>, after: u32, scene: &Scene<'_>) -> Vec<Step> {
+    let error = Refusal::of_status(500).body(scene.dialect, scene.id);
+    let event = match (scene.delivery, scene.dialect) {
+        (Delivery::Whole, _) => return vec![Step::Frame(error.to_string().into())],
+        (Delivery::Streamed, Dialect::Anthropic) => crate::anthropic::event(&error),
+        (Delivery::Streamed, Dialect::Chat | Dialect::Completion | Dialect::Plain) => {
+            format!("data: {error}\n\n").into()
+        }
+    };
+    error_after(steps, after, event)
 }
 
 /// The first tokens (when whole: half of the body), then this last step.

@@ -1,7 +1,7 @@
 //! The life of one request: read it, log it, pick its fault, answer it, ruin the answer, play it.
 //! Control requests branch off to `control.rs` at the door.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use crate::log::{Arrival, Ending, RequestLog, api_key};
 use crate::pace::paced;
 use crate::play::{CutOff, Playing, Reported, Witness, open};
 use crate::profile::{ModelList, Profile, SimConfig};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, request_id};
 use crate::rules::{Met, Rules};
 use crate::sabotage::{Delivery, Scene, ruin_answer, ruin_script};
 use crate::script::Script;
@@ -43,7 +43,6 @@ pub struct World {
     models: ModelList,
     api_keys: Vec<String>,
     in_flight: Arc<AtomicU32>,
-    requests: AtomicU64,
 }
 
 impl World {
@@ -58,7 +57,6 @@ impl World {
             models: config.models,
             api_keys: config.api_keys,
             in_flight: Arc::default(),
-            requests: AtomicU64::new(0),
         }
     }
 
@@ -70,16 +68,20 @@ impl World {
 
     /// Starts an outage, or adds the rule for the requests to come.
     pub fn set_fault(&self, rule: crate::fault::FaultRule) {
-        match rule.fault {
-            Fault::Refuse { for_ms } => self.line.refuse(for_ms),
-            Fault::Flap { up_ms, down_ms } => self.line.flap(up_ms, down_ms),
-            _ => self.rules.lock().unwrap_or_else(PoisonError::into_inner).set(rule),
+        if let Fault::Refuse { for_ms } = rule.fault {
+            self.line.refuse(for_ms);
+        } else if let Fault::Flap { up_ms, down_ms } = rule.fault {
+            self.line.flap(up_ms, down_ms);
+        } else {
+            self.rules.lock().unwrap_or_else(PoisonError::into_inner).set(rule);
         }
     }
 }
 
 /// One request after it was read.
 struct Call {
+    /// Its number in the log; 0 until it is logged.
+    id: u64,
     method: Method,
     path: String,
     headers: HeaderMap,
@@ -109,11 +111,11 @@ pub async fn serve(
         let script = control::answer(&world, &head, &bytes);
         return Ok(control::response(script));
     }
-    let call = read_call(head, bytes);
-    let id = world.log.arrived(arrival(&call));
+    let mut call = read_call(head, bytes);
+    call.id = world.log.arrived(arrival(&call));
     let mut witness = Witness {
         log: world.log.clone(),
-        id,
+        id: call.id,
         switch,
         planned: Ending::Completed,
         in_flight: Some(world.in_flight.clone()),
@@ -129,7 +131,7 @@ pub async fn serve(
     if met.fault.as_ref().is_some_and(|fault| !fault.only_delays()) {
         witness.planned = Ending::Faulted;
     }
-    world.log.decided(id, script.status.as_u16(), met.fault.as_ref());
+    world.log.decided(call.id, script.status.as_u16(), met.fault.as_ref());
     open(script.opening, &mut witness).await?;
     Ok(respond(script, witness, &call, &world))
 }
@@ -150,6 +152,7 @@ fn read_call(head: Parts, bytes: Bytes) -> Call {
         }
     };
     Call {
+        id: 0,
         method: head.method,
         path: head.uri.path().to_owned(),
         headers: head.headers,
@@ -188,11 +191,9 @@ fn meet(world: &World, call: &Call, others: u32) -> Met {
     let mut rules = world.rules.lock().unwrap_or_else(PoisonError::into_inner);
     let met = rules.meet(call.model(), &profile, Instant::now());
     drop(rules);
-    match met.fault {
+    if let Some(outage @ (Fault::Refuse { .. } | Fault::Flap { .. })) = &met.fault {
         // Only a model's name can bring these here: a rule starts them when it is set.
-        Some(Fault::Refuse { for_ms }) => world.line.refuse(for_ms),
-        Some(Fault::Flap { up_ms, down_ms }) => world.line.flap(up_ms, down_ms),
-        _ => {}
+        world.set_fault(outage.clone().into());
     }
     met
 }
@@ -202,10 +203,10 @@ fn script_of(world: &World, call: &Call, met: &Met) -> Script {
     let key = api_key(&call.headers).unwrap_or_default();
     let by_fault = || Refusal::of_fault(met.fault.as_ref()?, &call.bytes, &key);
     if let Some(refusal) = met.refusal.clone().or_else(by_fault) {
-        return refusal.script(call.dialect);
+        return refusal.script(call.dialect, call.id);
     }
     healthy_or_refused(world, call, &key, met.fault.as_ref())
-        .unwrap_or_else(|refusal| refusal.script(call.dialect))
+        .unwrap_or_else(|refusal| refusal.script(call.dialect, call.id))
 }
 
 fn healthy_or_refused(
@@ -215,28 +216,29 @@ fn healthy_or_refused(
     fault: Option<&Fault>,
 ) -> Result<Script, Refusal> {
     check_key(world, call, key)?;
-    let number = world.requests.fetch_add(1, Ordering::Relaxed) + 1;
     match (&call.method, call.path.as_str()) {
         (&Method::POST, "/v1/chat/completions" | "/v1/completions" | "/v1/messages") => {
             let ask =
                 read_ask(call.dialect, json_body(call)?).map_err(|bad| Refusal::bad_ask(&bad))?;
             check_model(world, &ask.model)?;
-            Ok(script_of_ask(&ask, &world.profile(), number, fault))
+            Ok(script_of_ask(&ask, &world.profile(), call.id, fault))
         }
         (&Method::POST, "/v1/embeddings") => {
             check_model(world, call.model())?;
             let made = openai::embeddings(json_body(call)?);
             let made =
                 made.ok_or_else(|| Refusal::told(400, "'input' must be text or token ids."))?;
-            Ok(plain(&made, fault))
+            Ok(plain(&made, call.id, fault))
         }
-        (&Method::GET, "/v1/models") => {
-            Ok(plain(&openai::models(&world.models.listed(), &world.profile().name), fault))
-        }
+        (&Method::GET, "/v1/models") => Ok(plain(
+            &openai::models(&world.models.listed(), &world.profile().name),
+            call.id,
+            fault,
+        )),
         (&Method::GET, path) if path.starts_with("/v1/models/") => {
             let id = path.trim_start_matches("/v1/models/");
             check_model(world, id)?;
-            Ok(plain(&openai::model(id, &world.profile().name), fault))
+            Ok(plain(&openai::model(id, &world.profile().name), call.id, fault))
         }
         (method, path) => {
             Err(Refusal::told(404, &format!("Unknown request URL: {method} {path}.")))
@@ -265,7 +267,7 @@ fn json_body(call: &Call) -> Result<&Value, Refusal> {
     call.body.as_ref().ok_or_else(|| Refusal::told(400, told))
 }
 
-fn script_of_ask(ask: &Ask, profile: &Profile, number: u64, fault: Option<&Fault>) -> Script {
+fn script_of_ask(ask: &Ask, profile: &Profile, id: u64, fault: Option<&Fault>) -> Script {
     let mut made = answer(ask, profile.tokens);
     if let Some(fault) = fault {
         ruin_answer(&mut made, fault);
@@ -273,32 +275,29 @@ fn script_of_ask(ask: &Ask, profile: &Profile, number: u64, fault: Option<&Fault
     let anthropic = ask.dialect == Dialect::Anthropic;
     let delivery = if ask.stream { Delivery::Streamed } else { Delivery::Whole };
     let script = match delivery {
-        Delivery::Streamed if anthropic => Script::events(anthropic::streamed(ask, &made, number)),
-        Delivery::Streamed => Script::events(openai::streamed(ask, &made, number)),
+        Delivery::Streamed if anthropic => Script::events(anthropic::streamed(ask, &made, id)),
+        Delivery::Streamed => Script::events(openai::streamed(ask, &made, id)),
         Delivery::Whole => {
             let whole = if anthropic { anthropic::whole } else { openai::whole };
-            Script::json(StatusCode::OK, whole(ask, &made, number), made.completion_tokens())
+            Script::json(StatusCode::OK, whole(ask, &made, id), made.completion_tokens())
         }
     };
-    let script = paced(script, profile, delivery, number);
+    let script = paced(script, profile, delivery, id);
     let huge_event = |bytes: usize| {
-        if anthropic {
-            anthropic::huge_event(bytes)
-        } else {
-            openai::huge_event(ask, number, bytes)
-        }
+        if anthropic { anthropic::huge_event(bytes) } else { openai::huge_event(ask, id, bytes) }
     };
-    let scene = Scene { dialect: ask.dialect, delivery, huge_event: &huge_event };
+    let scene = Scene { dialect: ask.dialect, id, delivery, huge_event: &huge_event };
     match fault {
         Some(fault) => ruin_script(script, fault, &scene),
         None => script,
     }
 }
 
-fn plain(body: &Value, fault: Option<&Fault>) -> Script {
+fn plain(body: &Value, id: u64, fault: Option<&Fault>) -> Script {
     let script = Script::json(StatusCode::OK, body.to_string().into_bytes(), 0);
     let scene = Scene {
         dialect: Dialect::Plain,
+        id,
         delivery: Delivery::Whole,
         huge_event: &|bytes| vec![b' '; bytes].into(),
     };
@@ -309,14 +308,14 @@ fn plain(body: &Value, fault: Option<&Fault>) -> Script {
 }
 
 fn respond(script: Script, witness: Witness, call: &Call, world: &World) -> Response<Playing> {
-    let id = match call.dialect {
+    let id_header = match call.dialect {
         Dialect::Anthropic => HeaderName::from_static("request-id"),
         Dialect::Chat | Dialect::Completion | Dialect::Plain => {
             HeaderName::from_static("x-request-id")
         }
     };
     let script = script
-        .with_header(id, &format!("req_sim_{}", witness.id))
+        .with_header(id_header, &request_id(call.id))
         .with_header(HeaderName::from_static("x-sim-provider"), &world.profile().name);
     let mut response = Response::new(Playing::new(script.steps, witness));
     *response.status_mut() = script.status;
