@@ -8,6 +8,7 @@ use serde_json::Value;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+use trunkline_wire::error::{ErrorBody, ErrorType};
 
 use super::{BadField, Undecodable};
 
@@ -15,15 +16,16 @@ use super::{BadField, Undecodable};
 const DOMAIN: &str = "trunkline";
 /// The trailer by which gRPC clients wait before their own retry.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
-/// Reason of a request that JSON cannot express.
-const INVALID_REQUEST: &str = "invalid_request";
-/// Reason of an answer that cannot be read.
-const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
 /// Longest text in a status. Message and details travel as trailers, twice
 /// over, and clients commonly take no more than 8 KiB of headers.
 const MAX_TEXT_BYTES: usize = 512;
 /// Longest wait that is passed on; a provider that says more says nothing.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The status that says the same as a rejection does over HTTP.
+pub fn from_error(error: &ErrorBody) -> Status {
+    from_error_json(&error.to_json(), error.error_type.status())
+}
 
 /// The status that says the same as an error body with this HTTP status.
 /// A body that is not an error body still gives the status' code.
@@ -55,7 +57,7 @@ pub fn from_error_json(body: &[u8], http_status: u16) -> Status {
 /// The status for a request that JSON cannot express.
 pub fn from_bad_field(bad: &BadField) -> Status {
     let mut details = ErrorDetails::new();
-    details.set_error_info(INVALID_REQUEST, DOMAIN, HashMap::new());
+    details.set_error_info(ErrorType::InvalidRequest.name(), DOMAIN, HashMap::new());
     details.add_bad_request_violation(shortened(&bad.field), shortened(&bad.description));
     with_details(Code::InvalidArgument, shortened(&bad.to_string()), details, None)
 }
@@ -63,20 +65,20 @@ pub fn from_bad_field(bad: &BadField) -> Status {
 /// The status for an answer that cannot be read.
 pub fn from_undecodable(undecodable: &Undecodable) -> Status {
     let mut details = ErrorDetails::new();
-    details.set_error_info(PROVIDER_UNAVAILABLE, DOMAIN, HashMap::new());
+    details.set_error_info(ErrorType::ProviderError.name(), DOMAIN, HashMap::new());
     with_details(Code::Unavailable, undecodable.to_string(), details, None)
 }
 
-/// The gRPC code for an HTTP status of the dialect.
+/// The gRPC code for an HTTP status of the dialect. It agrees with the table of
+/// error types, row by row; here it also serves bodies that name no type.
 pub fn code_of(http_status: u16) -> Code {
     match http_status {
-        // 422 is a provider's word for a request that it understood and will
-        // not take: the caller's mistake like 400.
-        400 | 422 => Code::InvalidArgument,
+        400 | 415 | 422 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
         402 | 413 | 429 => Code::ResourceExhausted,
         403 => Code::PermissionDenied,
         404 => Code::NotFound,
+        405 => Code::Unimplemented,
         409 => Code::Aborted,
         499 => Code::Cancelled,
         502 | 503 => Code::Unavailable,

@@ -3,16 +3,16 @@
 
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
-use serde::de::MapAccess;
+use serde::de::{DeserializeSeed, Error, MapAccess};
+use serde_json::value::RawValue;
 use trunkline_proto::inference::v1::Usage;
+use trunkline_wire::pico;
 
 use super::members::{self, Left, Members};
-use super::structure;
+use super::structure::{self, AnyValue};
 
-/// Millionths of a millionth of a USD in one USD.
-const PICO_PER_USD: f64 = 1e12;
-/// Decimal places of a USD that a cost is written with.
-const COST_DECIMALS: usize = 12;
+/// Decimal places by which a USD becomes pico-USD.
+const PICO_PLACES: u32 = 12;
 
 impl Members for Usage {
     fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Left<A::Error> {
@@ -22,13 +22,18 @@ impl Members for Usage {
             "total_tokens" => members::number(from, |n| self.total_tokens = n as u64),
             "prompt_tokens_details" => {
                 let details = members::any(from)?;
-                Ok(details.and_then(|d| without(d, "cached_tokens", &mut self.cached_tokens)))
+                let counts = [
+                    ("cached_tokens", &mut self.cached_tokens),
+                    ("cache_write_tokens", &mut self.cache_write_tokens),
+                ];
+                Ok(details.and_then(|details| without(details, counts)))
             }
             "completion_tokens_details" => {
                 let details = members::any(from)?;
-                Ok(details.and_then(|d| without(d, "reasoning_tokens", &mut self.reasoning_tokens)))
+                let counts = [("reasoning_tokens", &mut self.reasoning_tokens)];
+                Ok(details.and_then(|details| without(details, counts)))
             }
-            "cost" => Ok(members::any(from)?.and_then(|cost| take_cost(self, cost))),
+            "cost" => take_cost(from, self),
             "cost_details" => members::structure(from, |details| self.cost_details = Some(details)),
             _ => members::any(from),
         }
@@ -39,34 +44,30 @@ impl Members for Usage {
     }
 }
 
-/// Takes a cost that is a number of USD, or one written as text; hands back
-/// what is neither.
-fn take_cost(usage: &mut Usage, cost: Value) -> Option<Value> {
-    let usd = match &cost.kind {
-        Some(Kind::NumberValue(usd)) => Some(*usd),
-        Some(Kind::StringValue(usd)) => usd.parse().ok(),
-        _ => None,
+/// Reads a cost in USD from its digits, so that it stays exact; hands back what
+/// is no cost.
+fn take_cost<'de, A: MapAccess<'de>>(from: &mut A, usage: &mut Usage) -> Left<A::Error> {
+    let raw = from.next_value::<&RawValue>()?.get();
+    let Some(pico_usd) = pico::parse_scaled(raw.trim_matches('"'), PICO_PLACES) else {
+        let mut text = serde_json::Deserializer::from_str(raw);
+        return AnyValue::TOP.deserialize(&mut text).map(Some).map_err(A::Error::custom);
     };
-    let Some(usd) = usd.filter(|usd| usd.is_finite() && *usd >= 0.0) else { return Some(cost) };
-    usage.cost = Some(decimal(usd));
-    usage.cost_pico_usd = Some((usd * PICO_PER_USD).round() as u64);
-    None
+    usage.cost = Some(pico::format_usd(pico_usd));
+    usage.cost_pico_usd = Some(pico_usd);
+    Ok(None)
 }
 
-/// A cost as the shortest decimal number that says it to the last pico-USD.
-fn decimal(usd: f64) -> String {
-    let text = format!("{usd:.COST_DECIMALS$}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Takes one count out of `details`, and hands back what else they say. Counts
-/// of zero say nothing: in protobuf an absent count is zero.
-fn without(details: Value, name: &str, count: &mut u64) -> Option<Value> {
+/// Takes counts out of `details`, and hands back what else they say. Counts of
+/// zero say nothing: in protobuf an absent count is zero.
+fn without<const N: usize>(details: Value, counts: [(&str, &mut u64); N]) -> Option<Value> {
     let Some(Kind::StructValue(mut details)) = details.kind else { return Some(details) };
-    if let Some(Kind::NumberValue(number)) = details.fields.get(name).and_then(|v| v.kind.as_ref())
-    {
-        *count = *number as u64;
-        details.fields.remove(name);
+    for (name, count) in counts {
+        if let Some(Kind::NumberValue(number)) =
+            details.fields.get(name).and_then(|value| value.kind.as_ref())
+        {
+            *count = *number as u64;
+            details.fields.remove(name);
+        }
     }
     details.fields.retain(|_, value| match &value.kind {
         None | Some(Kind::NullValue(_)) => false,
@@ -89,12 +90,15 @@ mod tests {
     fn counts_and_cost_find_their_fields() {
         let usage = read(
             r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cost":0.000123,
-                "prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},
+                "prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":3,"audio_tokens":0},
                 "completion_tokens_details":{"reasoning_tokens":2,"audio_tokens":1},
                 "cost_details":{"upstream":0.0001},"queue_ms":7}"#,
         );
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (10, 5, 15));
-        assert_eq!((usage.cached_tokens, usage.reasoning_tokens), (4, 2));
+        assert_eq!(
+            (usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens),
+            (4, 3, 2)
+        );
         assert_eq!(usage.cost.as_deref(), Some("0.000123"));
         assert_eq!(usage.cost_pico_usd, Some(123_000_000));
         assert!(usage.cost_details.unwrap().fields.contains_key("upstream"));
@@ -111,6 +115,7 @@ mod tests {
             ("1e-12", "0.000000000001", 1),
             ("\"12.5\"", "12.5", 12_500_000_000_000),
             ("0.1", "0.1", 100_000_000_000),
+            ("12345.678901234567", "12345.678901234567", 12_345_678_901_234_567),
         ] {
             let usage = read(&format!(r#"{{"cost":{json}}}"#));
             assert_eq!(usage.cost.as_deref(), Some(text));

@@ -3,6 +3,8 @@
 use prost_types::{ListValue, Value};
 use serde_json::{Value as Json, json};
 use trunkline_proto::inference::v1::*;
+use trunkline_wire::operation::Operation;
+use trunkline_wire::request::{self as wire, Peek};
 
 use super::*;
 
@@ -291,6 +293,51 @@ fn preferences_are_the_provider_object() {
             "max_price": {"prompt": 0.3}, "enforce_distillable_text": true,
         })
     );
+}
+
+#[test]
+fn the_router_reads_what_was_meant() {
+    let provider = ProviderPreferences {
+        only: vec!["a".into()],
+        allow_fallbacks: Some(false),
+        data_collection: DataCollection::Deny.into(),
+        sort: Some(ProviderSort {
+            by: SortBy::Latency.into(),
+            partition: SortPartition::None.into(),
+        }),
+        preferred_max_latency: Some(PercentileThresholds {
+            p90: Some(1.5),
+            ..PercentileThresholds::default()
+        }),
+        max_price: Some(MaxPrice { completion: Some(0.3), ..MaxPrice::default() }),
+        ..ProviderPreferences::default()
+    };
+    let request = ChatRequest {
+        model: "m".into(),
+        models: vec!["n".into()],
+        messages: vec![says(Role::User, "hi")],
+        metadata: [("k".into(), "v".into())].into(),
+        session_id: Some("s".into()),
+        max_tokens: Some(9),
+        provider: Some(provider),
+        delivery: Delivery::Assured.into(),
+        ..ChatRequest::default()
+    };
+    let body = chat_body(&request, Reply::Streamed).unwrap();
+    let peek = Peek::parse(Operation::Chat, body.into()).unwrap();
+    assert_eq!((peek.model.as_str(), peek.models.as_slice()), ("m", &["n".to_owned()][..]));
+    assert!(peek.stream && peek.include_usage);
+    assert_eq!((peek.max_tokens, peek.session_id.as_deref()), (Some(9), Some("s")));
+    assert_eq!(peek.metadata, [("k".to_owned(), "v".to_owned())]);
+    assert_eq!(peek.delivery, Some(wire::Delivery::Assured));
+    let provider = peek.provider.unwrap();
+    assert_eq!(provider.only, Some(vec!["a".to_owned()]));
+    assert!(!provider.allow_fallbacks);
+    assert_eq!(provider.data_collection, Some(wire::DataCollection::Deny));
+    let sort = wire::Sort { by: wire::SortBy::Latency, partition: wire::Partition::None };
+    assert_eq!(provider.sort, Some(sort));
+    assert_eq!(provider.preferred_max_latency.unwrap().p90, Some(1.5));
+    assert_eq!(provider.max_price.unwrap().completion_pico_usd, Some(300_000));
 }
 
 #[test]

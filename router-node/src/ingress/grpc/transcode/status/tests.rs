@@ -18,8 +18,10 @@ fn every_row_of_the_mapping_holds() {
         (402, Code::ResourceExhausted),
         (403, Code::PermissionDenied),
         (404, Code::NotFound),
+        (405, Code::Unimplemented),
         (409, Code::Aborted),
         (413, Code::ResourceExhausted),
+        (415, Code::InvalidArgument),
         (422, Code::InvalidArgument),
         (429, Code::ResourceExhausted),
         (499, Code::Cancelled),
@@ -30,6 +32,17 @@ fn every_row_of_the_mapping_holds() {
         (418, Code::Internal),
     ] {
         assert_eq!(from_error_json(b"{}", http).code(), code, "{http}");
+    }
+}
+
+#[test]
+fn every_error_type_has_the_code_of_its_row() {
+    for error_type in ErrorType::all() {
+        let row = error_type.row();
+        let status = from_error(&ErrorBody::new(error_type, "said"));
+        assert_eq!(status.code() as i32, row.grpc, "{}", row.name);
+        assert_eq!(status.message(), "said");
+        assert_eq!(status.get_error_details().error_info().unwrap().reason, row.name);
     }
 }
 
