@@ -13,8 +13,12 @@ pub mod usage;
 
 pub mod facts;
 pub mod failure;
+pub mod observation;
+pub mod score;
 pub mod snapshot;
 
+pub mod assess;
+pub mod assign;
 pub mod breaker;
 pub mod draw;
 pub mod filter;

@@ -26,8 +26,6 @@ pub enum Strategy {
 /// Deadlines of one call, in milliseconds. `None` means the documented default formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TCP connect (and the TLS handshake after it).
-    pub connect_ms: u64,
     /// From sending the request to the first content of a stream; default clamp(3 × p99 TTFT, 10 s, 120 s).
     pub first_content_ms: Option<u64>,
     /// Between two chunks; default clamp(10 × p99 inter-token time, 15 s, 60 s).
@@ -45,7 +43,6 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            connect_ms: 2_000,
             first_content_ms: None,
             stall_ms: None,
             answer_ms: 120_000,
