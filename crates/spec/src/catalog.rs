@@ -8,8 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use trunkline_core::catalog::Catalog;
 
+pub use admit::admit_secret;
 pub(crate) use admit::{check_text, weight};
 
+use crate::canonical;
 use crate::error::Problems;
 use crate::load::load;
 
@@ -23,6 +25,32 @@ pub const VERSION: u32 = 1;
 pub fn parse(text: &str) -> Result<Catalog, Problems> {
     let loaded = load::<CatalogDocument>(text)?;
     Catalog::try_from(&loaded.document).map_err(|problems| loaded.locate(problems))
+}
+
+/// The canonical JSON of a catalog, for the store. It holds no more than the text said: only [`parse`] says
+/// whether that makes sense.
+///
+/// # Errors
+/// Text that is not of a catalog's shape.
+pub fn canonical(text: &str) -> Result<String, Problems> {
+    canonical::json(&load::<CatalogDocument>(text)?.document)
+}
+
+/// Whether `url` can be a base URL, with `http://` only to loopback addresses unless plain text is allowed.
+///
+/// # Errors
+/// What would be right.
+pub fn check_base_url(url: &str, plaintext: Plaintext) -> Result<(), String> {
+    url::base_url(url, plaintext).map(|_| ())
+}
+
+/// Whether `http://` may leave the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plaintext {
+    /// To loopback addresses only.
+    LoopbackOnly,
+    /// Anywhere.
+    Allowed,
 }
 
 /// What exists: providers, and the endpoints they serve.

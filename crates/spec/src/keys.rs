@@ -8,6 +8,7 @@ use trunkline_core::catalog::Catalog;
 use trunkline_core::id::{KeyId, ModelId, ProviderId};
 use trunkline_core::policy::{ApiKey, Tenant};
 
+use crate::canonical;
 use crate::catalog::is_default;
 use crate::error::Problems;
 use crate::load::load;
@@ -55,6 +56,15 @@ pub fn parse_against(text: &str, catalog: &Catalog) -> Result<Vec<ApiKey>, Probl
 pub fn parse_one(text: &str) -> Result<ApiKey, Problems> {
     let loaded = load::<KeyEntry>(text)?;
     ApiKey::try_from(&loaded.document).map_err(|problems| loaded.locate(problems))
+}
+
+/// The canonical JSON of a keys document, for the store. It holds no more than the text said: only [`parse`] says
+/// whether that makes sense.
+///
+/// # Errors
+/// Text that is not of the document's shape.
+pub fn canonical(text: &str) -> Result<String, Problems> {
+    canonical::json(&load::<KeysDocument>(text)?.document)
 }
 
 /// API keys and what their holders may do.

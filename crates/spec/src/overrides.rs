@@ -6,7 +6,8 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trunkline_core::catalog::Endpoint;
+use trunkline_core::assess;
+use trunkline_core::catalog::{Catalog, Endpoint};
 use trunkline_core::id::{EndpointId, ModelId, ProviderId, Region};
 
 use crate::catalog::{check_text, weight};
@@ -170,15 +171,18 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// The first drain that covers the endpoint.
-    pub fn drain_of(&self, endpoint: &Endpoint) -> Option<&Drain> {
-        self.drains.iter().find(|drain| drain.scope.covers(endpoint))
-    }
-
-    /// The operator's weight in force for the endpoint, 0 to 1000: the pinned one, else the catalog's.
-    pub fn weight_of(&self, endpoint: &Endpoint) -> u16 {
-        let pinned = self.weights.iter().find(|pinned| pinned.endpoint == endpoint.id);
-        pinned.map_or(endpoint.weight, |pinned| pinned.weight)
+    /// What operators say about each endpoint of the catalog; those nobody speaks about are absent.
+    pub fn resolve(&self, catalog: &Catalog) -> assess::Overrides {
+        let mut resolved = assess::Overrides::default();
+        for endpoint in &catalog.endpoints {
+            let drained = self.drains.iter().any(|drain| drain.scope.covers(endpoint));
+            let pinned = self.weights.iter().find(|pinned| pinned.endpoint == endpoint.id);
+            let word = assess::Override { drained, weight: pinned.map(|pinned| pinned.weight) };
+            if word != assess::Override::default() {
+                resolved.endpoints.insert(endpoint.id, word);
+            }
+        }
+        resolved
     }
 }
 

@@ -52,6 +52,15 @@ pub fn parse_against(text: &str, catalog: &Catalog) -> Result<Policy, Problems> 
     problems.or(policy).map_err(|problems| loaded.locate(problems))
 }
 
+/// The canonical JSON of a policy, for the store. It holds no more than the text said: only [`parse`] says
+/// whether that makes sense.
+///
+/// # Errors
+/// Text that is not of the document's shape.
+pub fn canonical(text: &str) -> Result<String, Problems> {
+    canonical::json(&load::<PolicyDocument>(text)?.document)
+}
+
 /// Routes, deadlines, retries and rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

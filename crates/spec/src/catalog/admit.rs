@@ -12,8 +12,8 @@ use trunkline_core::money::PicoUsd;
 
 use super::url::base_url;
 use super::{
-    CapabilityEntry, CatalogDocument, DialectEntry, EndpointEntry, PriceEntry, ProbeEntry,
-    ProviderEntry, RetentionEntry, SecretEntry, TrainingEntry, VERSION,
+    CapabilityEntry, CatalogDocument, DialectEntry, EndpointEntry, Plaintext, PriceEntry,
+    ProbeEntry, ProviderEntry, RetentionEntry, SecretEntry, TrainingEntry, VERSION,
 };
 use crate::error::Problems;
 use crate::names;
@@ -94,7 +94,9 @@ fn provider(path: &str, entry: &ProviderEntry, problems: &mut Problems) -> Provi
     if entry.id.contains('/') {
         problems.add(id_path, "a provider's id holds no `/`; use `-` instead");
     }
-    let base_url = base_url(&entry.base_url, entry.allow_plaintext).unwrap_or_else(|message| {
+    let plaintext =
+        if entry.allow_plaintext { Plaintext::Allowed } else { Plaintext::LoopbackOnly };
+    let base_url = base_url(&entry.base_url, plaintext).unwrap_or_else(|message| {
         problems.add(format!("{path}.base_url"), message);
         String::new()
     });
@@ -114,9 +116,9 @@ fn provider(path: &str, entry: &ProviderEntry, problems: &mut Problems) -> Provi
     }
 }
 
-/// A reference to a secret; a name that cannot be one is most often the secret itself, pasted, so the
+/// A reference to a secret, checked; mistakes go to `problems`. A name that cannot be one is most often the secret itself, pasted, so the
 /// message does not repeat it.
-pub(crate) fn admit_secret(path: &str, entry: &SecretEntry, problems: &mut Problems) -> SecretRef {
+pub fn admit_secret(path: &str, entry: &SecretEntry, problems: &mut Problems) -> SecretRef {
     match entry {
         SecretEntry::Env(name) => {
             let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');

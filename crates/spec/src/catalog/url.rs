@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Plaintext;
+
 /// The longest base URL, in bytes.
 const MAX_URL_BYTES: usize = 2_048;
 
 /// The URL without trailing slashes, or what is wrong with it.
-pub(super) fn base_url(text: &str, plaintext_allowed: bool) -> Result<String, String> {
+pub(super) fn base_url(text: &str, plaintext: Plaintext) -> Result<String, String> {
     if text.len() > MAX_URL_BYTES {
         return Err(format!("the URL has {} bytes; at most {MAX_URL_BYTES}", text.len()));
     }
@@ -30,7 +32,7 @@ pub(super) fn base_url(text: &str, plaintext_allowed: bool) -> Result<String, St
     let host = host_of(authority)?;
     match scheme.to_ascii_lowercase().as_str() {
         "https" => {}
-        "http" if plaintext_allowed || is_loopback(host) => {}
+        "http" if plaintext == Plaintext::Allowed || is_loopback(host) => {}
         "http" => {
             return Err(format!(
                 "http:// to `{host}` sends prompts and keys unencrypted; use https://, or set \
@@ -125,9 +127,9 @@ mod tests {
             ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
         ];
         for (written, read) in good {
-            assert_eq!(base_url(written, false).as_deref(), Ok(read));
+            assert_eq!(base_url(written, Plaintext::LoopbackOnly).as_deref(), Ok(read));
         }
-        assert!(base_url("http://vllm.internal:8000/v1", true).is_ok());
+        assert!(base_url("http://vllm.internal:8000/v1", Plaintext::Allowed).is_ok());
     }
 
     #[test]
@@ -150,7 +152,7 @@ mod tests {
             ("https://a.example/v 1", "' '"),
         ];
         for (written, part) in bad {
-            let message = base_url(written, false).unwrap_err();
+            let message = base_url(written, Plaintext::LoopbackOnly).unwrap_err();
             assert!(message.contains(part), "{written}: {message}");
         }
     }
