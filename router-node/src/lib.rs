@@ -1,4 +1,19 @@
 //! The router: takes inference calls and sends each to the best endpoint.
 
-pub mod config;
+pub mod pipeline;
+
 pub mod ingress;
+
+pub mod auth;
+pub mod admission;
+pub mod facts;
+pub mod attempt;
+pub mod relay;
+pub mod streaming;
+pub mod ledger;
+pub mod rejection;
+
+pub mod load;
+pub mod view;
+
+pub mod telemetry;

@@ -1,4 +1,7 @@
 //! The ways into a router. Decides nothing: each turns a call into what the
 //! pipeline takes, and the pipeline's answer into what its caller reads.
 
+pub mod body;
 pub mod grpc;
+pub mod http;
+pub mod pages;

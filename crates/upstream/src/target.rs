@@ -1,0 +1,140 @@
+//! One endpoint, ready to be called: its addresses and headers are built once per snapshot, not per call.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
+use trunkline_core::catalog::{Dialect, Endpoint, Provider};
+use trunkline_wire::operation::Operation;
+
+use crate::anthropic;
+
+/// A provider's secret. It can be sent, and nothing else: no `Debug`, no `Display`, no serialisation.
+#[derive(Clone)]
+pub struct Credential(HeaderValue);
+
+impl Credential {
+    /// Takes a secret as it stands in the environment or a file; surrounding white space is dropped.
+    ///
+    /// # Errors
+    /// [`TargetError::Credential`] when it holds characters that no header may carry.
+    pub fn new(secret: &str) -> Result<Self, TargetError> {
+        let mut value =
+            HeaderValue::from_str(secret.trim()).map_err(|_| TargetError::Credential)?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+
+    /// The secret as text, for cutting it out of what providers say; `None` when it is no text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.0.as_bytes()).ok()
+    }
+
+    fn bearer(&self) -> Result<HeaderValue, TargetError> {
+        let bytes = [b"Bearer ", self.0.as_bytes()].concat();
+        let mut value = HeaderValue::from_bytes(&bytes).map_err(|_| TargetError::Credential)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+/// Why an endpoint cannot be called.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The base URL is none.
+    #[error("base_url is not a URL: {0}")]
+    BaseUrl(String),
+    /// The secret cannot be sent in a header.
+    #[error("the credential holds characters that no header may carry; check the variable or file")]
+    Credential,
+}
+
+/// An endpoint's addresses, headers and names.
+#[derive(Clone)]
+pub struct Target {
+    pub(crate) dialect: Dialect,
+    pub(crate) chat: Url,
+    pub(crate) completion: Url,
+    pub(crate) embedding: Url,
+    pub(crate) models: Url,
+    /// One set of headers for each credential; one set without any for a provider that needs none.
+    pub(crate) headers: Vec<HeaderMap>,
+    /// What must not be repeated to anybody.
+    pub(crate) secrets: Arc<[Credential]>,
+    /// The provider's own name for the model.
+    pub upstream_model: String,
+    /// The name callers know the model by.
+    pub model: String,
+    /// The longest answer, for dialects that demand a bound.
+    pub max_output_tokens: u64,
+}
+
+impl Target {
+    /// Prepares calls to `endpoint`. `credentials` stand in the provider's order; empty for none.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn new(
+        provider: &Provider,
+        endpoint: &Endpoint,
+        credentials: &[Credential],
+    ) -> Result<Self, TargetError> {
+        let at = |path: &str| {
+            let url = format!("{}{path}", provider.base_url);
+            Url::parse(&url).map_err(|e| TargetError::BaseUrl(e.to_string()))
+        };
+        let chat = match provider.dialect {
+            Dialect::OpenAi => Operation::Chat.path(),
+            Dialect::Anthropic => anthropic::MESSAGES_PATH,
+        };
+        let mut headers: Vec<HeaderMap> =
+            credentials.iter().map(|c| headers(provider.dialect, c)).collect::<Result<_, _>>()?;
+        if headers.is_empty() {
+            headers.push(plain_headers(provider.dialect));
+        }
+        Ok(Self {
+            dialect: provider.dialect,
+            chat: at(chat)?,
+            completion: at(Operation::Completion.path())?,
+            embedding: at(Operation::Embedding.path())?,
+            models: at("/models")?,
+            headers,
+            secrets: Arc::from(credentials),
+            upstream_model: endpoint.upstream_model.clone(),
+            model: endpoint.model.as_str().to_owned(),
+            max_output_tokens: endpoint.max_output_tokens,
+        })
+    }
+
+    pub(crate) fn url(&self, operation: Operation) -> &Url {
+        match operation {
+            Operation::Chat => &self.chat,
+            Operation::Completion => &self.completion,
+            Operation::Embedding => &self.embedding,
+        }
+    }
+}
+
+fn plain_headers(dialect: Dialect) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if dialect == Dialect::Anthropic {
+        headers.insert(
+            HeaderName::from_static(anthropic::VERSION_HEADER),
+            HeaderValue::from_static(anthropic::VERSION),
+        );
+    }
+    headers
+}
+
+fn headers(dialect: Dialect, credential: &Credential) -> Result<HeaderMap, TargetError> {
+    let mut headers = plain_headers(dialect);
+    match dialect {
+        Dialect::OpenAi => headers.insert(AUTHORIZATION, credential.bearer()?),
+        Dialect::Anthropic => {
+            headers.insert(HeaderName::from_static("x-api-key"), credential.0.clone())
+        }
+    };
+    Ok(headers)
+}

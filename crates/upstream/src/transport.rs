@@ -1,0 +1,158 @@
+//! The connections to providers. One client for all of them, without any cleverness of its own: no
+//! redirects, no proxies from the environment, no retries, no total timeout. Deadlines are the caller's.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::{Body, Client, Request, redirect};
+use trunkline_core::catalog::Dialect;
+use trunkline_core::failure::FailureKind;
+use trunkline_wire::operation::Operation;
+
+use crate::anthropic;
+use crate::classify::Failed;
+use crate::events::EventStream;
+use crate::retry_after::retry_after_ms;
+use crate::target::Target;
+use crate::whole::{self, Whole};
+
+/// TCP and TLS together: the client cannot tell them apart. Two seconds reach any place on earth.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Idle connections are let go before most load balancers (60 s) cut them under a request.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+/// Detects a peer that vanished without a word.
+const TCP_KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be set up: {0}")]
+pub struct TransportError(#[from] reqwest::Error);
+
+/// One request to one endpoint.
+pub struct Call<'a> {
+    /// Where to.
+    pub target: &'a Target,
+    /// What for.
+    pub operation: Operation,
+    /// Which of the target's credentials, by position.
+    pub credential: usize,
+    /// The request in the OpenAI-compatible dialect, with the endpoint's own model name in it.
+    pub body: Bytes,
+    /// Seconds since 1970, for dialects whose answers do not carry the time.
+    pub created: u64,
+}
+
+/// The connections to all providers.
+#[derive(Clone)]
+pub struct Transport {
+    client: Client,
+}
+
+impl Transport {
+    /// Sets the client up; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be used.
+    pub fn new() -> Result<Self, TransportError> {
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .tcp_nodelay(true)
+            .tcp_keepalive(TCP_KEEP_ALIVE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(usize::MAX)
+            .build()?;
+        Ok(Self { client })
+    }
+
+    /// Asks for a whole answer and reads it to its end.
+    ///
+    /// # Errors
+    /// [`Failed`], whatever went wrong: connection, status, body or meaning.
+    pub async fn whole(&self, call: Call<'_>) -> Result<Whole, Failed> {
+        let response = self.send(&call).await?;
+        whole::read(response, &call).await.map_err(|failed| failed.without(&call.target.secrets))
+    }
+
+    /// Asks for a stream; returns when its headers are in.
+    ///
+    /// # Errors
+    /// [`Failed`] for a connection or status failure, or when the answer is no event stream.
+    pub async fn stream(&self, call: Call<'_>) -> Result<EventStream, Failed> {
+        let response = self.send(&call).await?;
+        EventStream::open(response, &call)
+            .await
+            .map_err(|failed| failed.without(&call.target.secrets))
+    }
+
+    /// Lists the provider's models: proves name, TLS and credential without spending anything.
+    ///
+    /// # Errors
+    /// [`Failed`] for a connection or status failure.
+    pub async fn list_models(
+        &self,
+        target: &Target,
+        credential: usize,
+    ) -> Result<Vec<String>, Failed> {
+        let mut request = Request::new(reqwest::Method::GET, target.models.clone());
+        *request.headers_mut() = credential_headers(target, credential)?;
+        let response =
+            checked(self.client.execute(request).await.map_err(|e| Failed::of_send(&e))?).await?;
+        let body = whole::bounded(response, whole::MAX_ANSWER_BYTES).await?;
+        anthropic::models::ids(&body)
+            .map_err(|_| Failed::new(FailureKind::Undecodable, "the model list is not readable"))
+    }
+
+    async fn send(&self, call: &Call<'_>) -> Result<reqwest::Response, Failed> {
+        let mut request =
+            Request::new(reqwest::Method::POST, call.target.url(call.operation).clone());
+        *request.headers_mut() = credential_headers(call.target, call.credential)?;
+        *request.body_mut() = Some(Body::from(body(call)?));
+        let response = self.client.execute(request).await.map_err(|e| Failed::of_send(&e))?;
+        checked(response).await.map_err(|failed| failed.without(&call.target.secrets))
+    }
+}
+
+fn credential_headers(target: &Target, credential: usize) -> Result<http::HeaderMap, Failed> {
+    let headers = target.headers.get(credential).cloned();
+    headers.ok_or_else(|| Failed::new(FailureKind::Local, "no such credential"))
+}
+
+/// The request in the provider's own dialect.
+fn body(call: &Call<'_>) -> Result<Bytes, Failed> {
+    match (call.target.dialect, call.operation) {
+        (Dialect::OpenAi, _) => Ok(call.body.clone()),
+        (Dialect::Anthropic, Operation::Chat) => {
+            let target = call.target;
+            anthropic::request::to_messages(
+                &call.body,
+                &target.upstream_model,
+                target.max_output_tokens,
+            )
+            .map(Bytes::from)
+            .map_err(|e| {
+                let mut failed = Failed::new(FailureKind::BadRequest, &e.message);
+                failed.param = Some(e.param);
+                failed
+            })
+        }
+        (Dialect::Anthropic, Operation::Completion | Operation::Embedding) => {
+            Err(Failed::new(FailureKind::BadRequest, "this provider serves chat completions only"))
+        }
+    }
+}
+
+/// The answer if its status is a success, else the failure it stands for.
+async fn checked(response: reqwest::Response) -> Result<reqwest::Response, Failed> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let wait = retry_after_ms(response.headers(), SystemTime::now());
+    // An error whose body cannot be read is still that error.
+    let body = whole::bounded(response, whole::MAX_ERROR_BYTES).await.unwrap_or_default();
+    Err(Failed::of_status(status.as_u16(), wait, &body))
+}

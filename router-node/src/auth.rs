@@ -1,0 +1,189 @@
+//! Who calls. Keys are stored as keyed BLAKE3 hashes; a look-up takes the same time whether or not the key
+//! exists, as far as anybody without the pepper can tell.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http::HeaderValue;
+use subtle::ConstantTimeEq;
+use trunkline_core::id::KeyId;
+use trunkline_core::policy::{ApiKey, Tenant};
+use trunkline_wire::error::ErrorType;
+
+use crate::rejection::{Rejection, reject};
+
+/// Longer credentials are refused without a look: ours have 60 characters.
+const MAX_CREDENTIAL_BYTES: usize = 512;
+
+/// Hashes a key for storage and look-up.
+pub fn hash_key(pepper: &[u8; 32], secret: &[u8]) -> [u8; 32] {
+    *blake3::keyed_hash(pepper, secret).as_bytes()
+}
+
+/// A key's holder, and what it uses of its limits on this router.
+#[derive(Debug)]
+pub struct KeyHolder {
+    /// What it may do.
+    pub tenant: Tenant,
+    hash: [u8; 32],
+    in_flight: AtomicU32,
+    rate: Option<DefaultDirectRateLimiter>,
+}
+
+impl KeyHolder {
+    fn new(key: &ApiKey) -> Self {
+        let per_minute = key.tenant.requests_per_minute.and_then(NonZeroU32::new);
+        Self {
+            tenant: key.tenant.clone(),
+            hash: key.hash,
+            in_flight: AtomicU32::new(0),
+            rate: per_minute.map(|n| RateLimiter::direct(Quota::per_minute(n))),
+        }
+    }
+}
+
+/// All keys in force.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    pepper: [u8; 32],
+    holders: HashMap<[u8; 32], Arc<KeyHolder>>,
+}
+
+impl Keyring {
+    /// The keys in force; a key whose rules did not change keeps what it has used of its limits.
+    pub fn new(pepper: [u8; 32], keys: &[ApiKey], before: Option<&Keyring>) -> Self {
+        let holder = |key: &ApiKey| {
+            let known = before.and_then(|ring| ring.holders.get(&key.hash));
+            let same = known.filter(|holder| holder.tenant == key.tenant);
+            same.map_or_else(|| Arc::new(KeyHolder::new(key)), Arc::clone)
+        };
+        Self { pepper, holders: keys.iter().map(|key| (key.hash, holder(key))).collect() }
+    }
+
+    /// The holder of the key in an `Authorization: Bearer …` or `x-api-key` header.
+    ///
+    /// # Errors
+    /// A rejection that says what to send, and nothing about what was sent.
+    pub fn authenticate(&self, credential: Option<&HeaderValue>) -> Result<Arc<KeyHolder>, Rejection> {
+        let missing = || {
+            let message = "no API key: send it as `Authorization: Bearer <key>`";
+            reject(ErrorType::Authentication, message)
+        };
+        let value = credential.ok_or_else(missing)?.as_bytes();
+        let secret = strip_bearer(value);
+        if secret.is_empty() || secret.len() > MAX_CREDENTIAL_BYTES {
+            return Err(missing());
+        }
+        let hash = hash_key(&self.pepper, secret);
+        let holder = self.holders.get(&hash).filter(|holder| bool::from(holder.hash.ct_eq(&hash)));
+        holder.cloned().ok_or_else(|| {
+            reject(ErrorType::Authentication, "this API key is not known; check it, or ask for a new one")
+        })
+    }
+
+    /// The holder of a key by its public part, for calls made on its behalf.
+    pub fn holder(&self, key: &KeyId) -> Option<&Arc<KeyHolder>> {
+        self.holders.values().find(|holder| holder.tenant.key == *key)
+    }
+}
+
+fn strip_bearer(value: &[u8]) -> &[u8] {
+    match value.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii(),
+        _ => value.trim_ascii(),
+    }
+}
+
+/// A key's place among its calls at once; given back when dropped.
+#[derive(Debug)]
+pub struct KeyPermit(Arc<KeyHolder>);
+
+impl KeyPermit {
+    /// Admits one more call of the key, within its rate and its calls at once.
+    ///
+    /// # Errors
+    /// A rejection that names the limit and how long to wait.
+    pub fn admit(holder: &Arc<KeyHolder>) -> Result<Self, Rejection> {
+        if let Some(rate) = &holder.rate
+            && let Err(until) = rate.check()
+        {
+            let wait = until.wait_time_from(governor::clock::Clock::now(rate.clock()));
+            return Err(limited("requests per minute", u64::try_from(wait.as_millis()).ok()));
+        }
+        let most = holder.tenant.max_concurrency.unwrap_or(u32::MAX);
+        if holder.in_flight.fetch_add(1, Relaxed) >= most {
+            holder.in_flight.fetch_sub(1, Relaxed);
+            return Err(limited("calls at once", None));
+        }
+        Ok(Self(Arc::clone(holder)))
+    }
+}
+
+impl Drop for KeyPermit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+fn limited(what: &str, retry_after_ms: Option<u64>) -> Rejection {
+    let message = format!("this key's limit of {what} is reached; try again later");
+    let mut rejection = reject(ErrorType::RateLimited, message);
+    rejection.availability = Some(trunkline_wire::error::Availability {
+        code: "key_limit".to_owned(),
+        retryable: true,
+        retry_after_ms,
+        excluded_by: Vec::new(),
+        affected_providers: Vec::new(),
+    });
+    rejection
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(tenant: Tenant) -> Keyring {
+        let key = ApiKey { hash: hash_key(&[7; 32], b"secret"), tenant };
+        Keyring::new([7; 32], &[key], None)
+    }
+
+    #[test]
+    fn a_known_key_opens_with_and_without_bearer_and_others_do_not() {
+        let ring = ring(Tenant::unrestricted(KeyId::new("k")));
+        for value in ["Bearer secret", "bearer  secret", "secret"] {
+            let value = HeaderValue::from_str(value).unwrap();
+            assert!(ring.authenticate(Some(&value)).is_ok());
+        }
+        for value in ["Bearer other", "", "Bearer "] {
+            let value = HeaderValue::from_str(value).unwrap();
+            let error = ring.authenticate(Some(&value)).unwrap_err();
+            assert_eq!(error.error_type, ErrorType::Authentication);
+            assert!(!error.message.contains("other"));
+        }
+    }
+
+    #[test]
+    fn calls_at_once_are_bounded_and_given_back() {
+        let tenant = Tenant { max_concurrency: Some(1), ..Tenant::unrestricted(KeyId::new("k")) };
+        let ring = ring(tenant);
+        let holder = ring.holder(&KeyId::new("k")).unwrap();
+        let held = KeyPermit::admit(holder).unwrap();
+        assert_eq!(KeyPermit::admit(holder).unwrap_err().error_type, ErrorType::RateLimited);
+        drop(held);
+        assert!(KeyPermit::admit(holder).is_ok());
+    }
+
+    #[test]
+    fn a_rate_limit_says_how_long_to_wait() {
+        let tenant = Tenant { requests_per_minute: Some(1), ..Tenant::unrestricted(KeyId::new("k")) };
+        let ring = ring(tenant);
+        let holder = ring.holder(&KeyId::new("k")).unwrap();
+        assert!(KeyPermit::admit(holder).is_ok());
+        let refused = KeyPermit::admit(holder).unwrap_err();
+        let wait = refused.availability.and_then(|a| a.retry_after_ms).unwrap();
+        assert!((1..=60_000).contains(&wait));
+    }
+}

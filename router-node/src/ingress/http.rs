@@ -1,0 +1,222 @@
+//! The public port: which request goes where, and how an answer or an error becomes a response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use trunkline_wire::Operation;
+use trunkline_wire::error::{ErrorBody, ErrorType};
+
+use crate::ingress::body::Payload;
+use crate::ingress::pages;
+use crate::pipeline::{self, Answer, Arrival, Router};
+use crate::rejection::{Rejection, reject};
+
+/// Longest request body: a prompt of a million tokens with a few images.
+pub const MAX_BODY_BYTES: usize = 20 << 20;
+/// A body must be in after this long, or its sender holds a place for nothing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest request id that is taken over from a caller.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+/// Most tags in the header.
+const MAX_TAGS: usize = 16;
+/// Without a better word from a provider, a refused caller waits this long.
+const DEFAULT_RETRY_AFTER_MS: u64 = 1_000;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_GENERATION_ID: HeaderName = HeaderName::from_static("x-trunkline-generation-id");
+const X_POLICY: HeaderName = HeaderName::from_static("x-trunkline-policy");
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The public port's services.
+#[derive(Clone)]
+pub struct Public {
+    /// The pipeline.
+    pub router: Arc<Router>,
+    /// The gRPC services.
+    pub grpc: tonic::service::Routes,
+}
+
+impl Public {
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// None: every failure is a response.
+    pub async fn answer(self, request: Request<Incoming>) -> Result<Response<Payload>, std::convert::Infallible> {
+        if is_grpc(request.headers()) {
+            let response = self.grpc.oneshot(request).await?;
+            return Ok(response.map(Payload::Grpc));
+        }
+        Ok(route(&self.router, request).await)
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"))
+}
+
+async fn route(router: &Arc<Router>, request: Request<Incoming>) -> Response<Payload> {
+    let path = request.uri().path();
+    let operation = match path {
+        "/v1/chat/completions" => Some(Operation::Chat),
+        "/v1/completions" => Some(Operation::Completion),
+        "/v1/embeddings" => Some(Operation::Embedding),
+        _ => None,
+    };
+    match (operation, request.method()) {
+        (Some(operation), &Method::POST) => call(router, operation, request).await,
+        (Some(_), _) => not_allowed("POST"),
+        (None, &Method::GET) => page(router, &request).await,
+        (None, _) if pages::exists(path) => not_allowed("GET"),
+        (None, _) => error_response(&no_such_route()),
+    }
+}
+
+async fn page(router: &Arc<Router>, request: &Request<Incoming>) -> Response<Payload> {
+    let (path, query) = (request.uri().path(), request.uri().query());
+    match pages::answer(router, path, query, credential(request.headers())).await {
+        Ok(body) => json_response(StatusCode::OK, body),
+        Err(rejection) => error_response(&rejection),
+    }
+}
+
+async fn call(router: &Arc<Router>, operation: Operation, request: Request<Incoming>) -> Response<Payload> {
+    let (head, body) = request.into_parts();
+    let request_id = request_id(&head.headers);
+    let record = router.ledger.open(operation, request_id);
+    let ids = record.read(|r| (r.generation.to_string(), r.request_id.clone())).unwrap_or_default();
+    let body = match read_body(&head.headers, body).await {
+        Ok(body) => body,
+        Err(rejection) => {
+            record.failed(rejection.error_type);
+            return identified(router, error_response(&rejection), &ids);
+        }
+    };
+    let arrival = Arrival {
+        operation,
+        body,
+        credential: credential(&head.headers).cloned(),
+        session: text(&head.headers, "x-session-id").map(str::to_owned),
+        tags: tags(&head.headers),
+        timeout: timeout(&head.headers),
+    };
+    let response = match pipeline::run(router, arrival, record).await {
+        Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
+        Ok(Answer::Stream(stream)) => stream_response(Payload::events(stream, ids.0.clone(), String::new())),
+        Err(rejection) => error_response(&rejection),
+    };
+    identified(router, response, &ids)
+}
+
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let id = text(headers, X_REQUEST_ID.as_str())?;
+    let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES;
+    (fits && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn credential(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(AUTHORIZATION).or_else(|| headers.get("x-api-key"))
+}
+
+/// `feature=chat,stage=prod`; what does not read as a pair is left out: attribution must not fail a call.
+fn tags(headers: &HeaderMap) -> Vec<(String, String)> {
+    let Some(list) = text(headers, "x-trunkline-tags") else { return Vec::new() };
+    let pairs = list.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.take(MAX_TAGS).map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())).collect()
+}
+
+/// How long the caller will wait, in milliseconds.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    text(headers, "x-trunkline-timeout-ms")?.parse().ok().map(Duration::from_millis)
+}
+
+async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Rejection> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
+        return Err(too_large());
+    }
+    let limited = Limited::new(body, MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, limited).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(reject(ErrorType::InvalidRequest, "the request's body broke off")),
+        Err(_) => Err(reject(ErrorType::InvalidRequest, "the request's body did not come within 60 seconds")),
+    }
+}
+
+fn too_large() -> Rejection {
+    let message = format!("the body is larger than {} MiB; shorten the prompt", MAX_BODY_BYTES >> 20);
+    reject(ErrorType::PayloadTooLarge, message)
+}
+
+fn no_such_route() -> Rejection {
+    reject(ErrorType::NotFound, "no such route; the API begins at /v1, for instance /v1/chat/completions")
+}
+
+fn not_allowed(method: &'static str) -> Response<Payload> {
+    let rejection = reject(ErrorType::MethodNotAllowed, format!("this route takes {method}"));
+    let mut response = error_response(&rejection);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+    response
+}
+
+fn json_response(status: StatusCode, body: Bytes) -> Response<Payload> {
+    let mut response = Response::new(Payload::full(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+fn stream_response(payload: Payload) -> Response<Payload> {
+    let mut response = Response::new(payload);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// An error as a response. SDKs retry by status alone unless told otherwise: our own tries are used up, so
+/// another one soon would only add load.
+fn error_response(error: &ErrorBody) -> Response<Payload> {
+    let row = error.error_type.row();
+    let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json_response(status, error.to_json());
+    let headers = response.headers_mut();
+    match row.status {
+        429 | 503 => {
+            let wait = error.availability.as_ref().and_then(|a| a.retry_after_ms);
+            let wait = wait.unwrap_or(DEFAULT_RETRY_AFTER_MS);
+            headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait));
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
+        }
+        _ => {
+            headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+    }
+    response
+}
+
+fn identified(router: &Router, mut response: Response<Payload>, ids: &(String, String)) -> Response<Payload> {
+    let (generation, request) = ids;
+    let view = router.view.load();
+    let headers = response.headers_mut();
+    let named = [(X_GENERATION_ID, generation), (X_REQUEST_ID, request), (X_POLICY, &view.snapshot.policy.version)];
+    for (name, value) in named {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}

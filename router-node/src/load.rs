@@ -1,0 +1,289 @@
+//! What this router alone knows about each endpoint, kept across snapshots: calls in flight, ghost load, the
+//! breaker, the throttle, cooldowns. The rules are `core`'s; here they meet atomics and the clock.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use trunkline_core::breaker::{Admission, Breaker, Ghost, Outcome};
+use trunkline_core::catalog::MAX_CREDENTIALS;
+use trunkline_core::failure::{Failure, FailureKind, Penalty};
+use trunkline_core::id::{EndpointId, ModelId};
+use trunkline_core::plan::LocalLoad;
+use trunkline_core::throttle::{Accepted, Throttle};
+
+/// A rate limit that does not say for how long: about the shortest window in use.
+const COOLDOWN_DEFAULT_MS: u64 = 2_000;
+/// A refused credential is left alone this long before it is tried again.
+const CREDENTIAL_REST_MS: u64 = 30_000;
+/// A model that its provider does not know is left alone this long.
+const MODEL_REST_MS: u64 = 60_000;
+
+/// Milliseconds since this process began: never goes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// A clock that starts now, at one second, so that zero stays free to mean "never".
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time now.
+    pub fn now_ms(self) -> u64 {
+        self.at(Instant::now())
+    }
+
+    /// The time of an instant.
+    pub fn at(self, instant: Instant) -> u64 {
+        1_000 + u64::try_from(instant.saturating_duration_since(self.0).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One endpoint's local state.
+#[derive(Debug, Default)]
+pub struct EndpointLoad {
+    in_flight: AtomicU32,
+    ghost: AtomicU64,
+    /// Until when each credential is left alone.
+    rests_until_ms: [AtomicU64; MAX_CREDENTIALS],
+    /// Nothing speaks against the endpoint: its locked part need not be looked at.
+    clean: AtomicBool,
+    /// It has failed or refused at least once since it was last clean.
+    judged: Mutex<Judged>,
+}
+
+#[derive(Debug, Default)]
+struct Judged {
+    breaker: Breaker,
+    throttle: Throttle,
+}
+
+impl EndpointLoad {
+    fn judged(&self) -> MutexGuard<'_, Judged> {
+        // A panic while holding it leaves counts that are at worst one off.
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What planning may know.
+    pub fn read(&self, credentials: usize, now_ms: u64) -> LocalLoad {
+        let in_flight = self.in_flight.load(Relaxed);
+        let ghost_milli = Ghost::from_bits(self.ghost.load(Relaxed)).at(now_ms);
+        if self.clean.load(Relaxed) {
+            return LocalLoad { in_flight, ghost_milli, recently_good: true, ..LocalLoad::default() };
+        }
+        let judged = self.judged();
+        let admission = match judged.breaker.admission(now_ms) {
+            Admission::Admitted if self.free_credential(credentials, now_ms).is_none() => Admission::Cooling,
+            other => other,
+        };
+        LocalLoad {
+            in_flight,
+            ghost_milli,
+            admission,
+            recently_good: judged.breaker.recently_good(now_ms),
+            throttle_permille: judged.throttle.permille(now_ms),
+        }
+    }
+
+    /// The first of the endpoint's credentials that is not resting; 0 for an endpoint without any.
+    pub fn free_credential(&self, credentials: usize, now_ms: u64) -> Option<usize> {
+        let mut rests = self.rests_until_ms.iter().take(credentials.max(1));
+        rests.position(|until| until.load(Relaxed) <= now_ms)
+    }
+
+    /// When the first of its credentials is free again.
+    pub fn free_at_ms(&self, credentials: usize) -> u64 {
+        let rests = self.rests_until_ms.iter().take(credentials.max(1));
+        rests.map(|until| until.load(Relaxed)).min().unwrap_or(0)
+    }
+
+    /// Calls in flight from this router.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// The breaker's word, for metrics and status.
+    pub fn admission(&self, now_ms: u64) -> Admission {
+        self.judged().breaker.admission(now_ms)
+    }
+
+    /// Takes the one trial permit of an ejected endpoint.
+    pub fn take_trial(&self, now_ms: u64) -> bool {
+        self.judged().breaker.take_trial(now_ms)
+    }
+
+    /// The cluster says that the endpoint is up: its next trial is due.
+    pub fn cluster_says_up(&self, now_ms: u64) {
+        if !self.clean.load(Relaxed) {
+            self.judged().breaker.cluster_says_up(now_ms);
+        }
+    }
+
+    /// A try worked.
+    pub fn succeeded(&self, now_ms: u64) {
+        let mut judged = self.judged();
+        judged.breaker.record(Outcome::Good, now_ms);
+        judged.throttle.record(Accepted::Yes, now_ms);
+        self.settle(&judged, now_ms);
+    }
+
+    /// A try failed: whoever pays by the failure table pays here.
+    pub fn failed(&self, failure: &Failure, credential: usize, now_ms: u64) {
+        let mut judged = self.judged();
+        self.clean.store(false, Relaxed);
+        let refused = matches!(failure.kind, FailureKind::RateLimited | FailureKind::Overloaded);
+        judged.throttle.record(if refused { Accepted::No } else { Accepted::Yes }, now_ms);
+        match failure.kind.effect().penalty {
+            Penalty::Health => {
+                judged.breaker.record(Outcome::Bad, now_ms);
+                let ghost = Ghost::from_bits(self.ghost.load(Relaxed)).after_failure(now_ms);
+                self.ghost.store(ghost.to_bits(), Relaxed);
+            }
+            Penalty::HalfHealth => {
+                judged.breaker.record(Outcome::HalfBad, now_ms);
+                if let Some(wait) = failure.retry_after_ms {
+                    self.rest(credential, now_ms + wait);
+                }
+            }
+            Penalty::Capacity => {
+                judged.breaker.return_trial(now_ms);
+                self.rest(credential, now_ms + failure.retry_after_ms.unwrap_or(COOLDOWN_DEFAULT_MS));
+            }
+            Penalty::Credential => {
+                judged.breaker.return_trial(now_ms);
+                self.rest(credential, now_ms + CREDENTIAL_REST_MS);
+            }
+            Penalty::Model => {
+                judged.breaker.return_trial(now_ms);
+                (0..MAX_CREDENTIALS).for_each(|c| self.rest(c, now_ms + MODEL_REST_MS));
+            }
+            Penalty::Nobody => judged.breaker.return_trial(now_ms),
+        }
+    }
+
+    fn rest(&self, credential: usize, until_ms: u64) {
+        if let Some(rest) = self.rests_until_ms.get(credential) {
+            rest.fetch_max(until_ms, Relaxed);
+        }
+    }
+
+    /// Marks the endpoint clean when nothing speaks against it any more.
+    fn settle(&self, judged: &Judged, now_ms: u64) {
+        let rested = self.rests_until_ms.iter().all(|until| until.load(Relaxed) <= now_ms);
+        let admitted = judged.breaker.admission(now_ms) == Admission::Admitted;
+        let quiet = judged.throttle.permille(now_ms) == 0;
+        let (_, bad) = judged.breaker.recent(now_ms);
+        self.clean.store(rested && admitted && quiet && bad == 0, Relaxed);
+    }
+}
+
+/// Counts one call in flight for as long as it is held.
+#[derive(Debug)]
+pub struct InFlight(Arc<EndpointLoad>);
+
+impl InFlight {
+    /// Counts the call.
+    pub fn begin(load: &Arc<EndpointLoad>) -> Self {
+        load.in_flight.fetch_add(1, Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// How many calls of a model are in flight, and how many of them are retries: the retry budget's two numbers.
+#[derive(Debug, Default)]
+pub struct ModelLoad {
+    calls: AtomicU32,
+    retries: AtomicU32,
+}
+
+/// Counts something of a model for as long as it is held.
+#[derive(Debug)]
+pub struct ModelShare {
+    load: Arc<ModelLoad>,
+    of: fn(&ModelLoad) -> &AtomicU32,
+}
+
+impl ModelLoad {
+    /// Counts a call.
+    pub fn begin_call(self: &Arc<Self>) -> ModelShare {
+        self.calls.fetch_add(1, Relaxed);
+        ModelShare { load: Arc::clone(self), of: |load| &load.calls }
+    }
+
+    /// Counts a retry if the budget has room: at most `percent` of the calls in flight, and always `floor`.
+    pub fn begin_retry(self: &Arc<Self>, percent: u32, floor: u32) -> Option<ModelShare> {
+        let allowed = (self.calls.load(Relaxed).saturating_mul(percent) / 100).max(floor);
+        let taken = self.retries.fetch_update(Relaxed, Relaxed, |r| (r < allowed).then_some(r + 1));
+        taken.is_ok().then(|| ModelShare { load: Arc::clone(self), of: |load| &load.retries })
+    }
+}
+
+impl Drop for ModelShare {
+    fn drop(&mut self) {
+        (self.of)(&self.load).fetch_sub(1, Relaxed);
+    }
+}
+
+/// The local state of everything that was ever in a snapshot of this process.
+#[derive(Debug, Default)]
+pub struct LoadBook {
+    endpoints: Mutex<BTreeMap<EndpointId, Arc<EndpointLoad>>>,
+    models: Mutex<BTreeMap<ModelId, Arc<ModelLoad>>>,
+}
+
+impl LoadBook {
+    /// The endpoint's state, new if it was never seen.
+    pub fn endpoint(&self, id: EndpointId) -> Arc<EndpointLoad> {
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(endpoints.entry(id).or_default())
+    }
+
+    /// The model's state, new if it was never seen.
+    pub fn model(&self, id: &ModelId) -> Arc<ModelLoad> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(models.entry(id.clone()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failures_eject_and_a_rate_limit_only_cools() {
+        let load = EndpointLoad::default();
+        for _ in 0..5 {
+            load.failed(&Failure::new(FailureKind::Connect), 0, 5_000);
+        }
+        assert_eq!(load.read(1, 5_000).admission, Admission::Ejected);
+        let cooled = EndpointLoad::default();
+        cooled.failed(&Failure::new(FailureKind::RateLimited), 0, 5_000);
+        assert_eq!(cooled.read(1, 5_000).admission, Admission::Cooling);
+        assert_eq!(cooled.read(1, 5_000 + COOLDOWN_DEFAULT_MS).admission, Admission::Admitted);
+    }
+
+    #[test]
+    fn a_second_credential_serves_while_the_first_rests() {
+        let load = EndpointLoad::default();
+        load.failed(&Failure::new(FailureKind::RateLimited), 0, 5_000);
+        assert_eq!(load.free_credential(2, 5_000), Some(1));
+        assert_eq!(load.read(2, 5_000).admission, Admission::Admitted);
+    }
+
+    #[test]
+    fn the_retry_budget_has_a_floor_and_gives_back() {
+        let model = Arc::new(ModelLoad::default());
+        let held: Vec<_> = (0..3).map(|_| model.begin_retry(20, 3).unwrap()).collect();
+        assert!(model.begin_retry(20, 3).is_none());
+        drop(held);
+        assert!(model.begin_retry(20, 3).is_some());
+    }
+}

@@ -1,0 +1,202 @@
+//! One call, top to bottom. HTTP and gRPC, streamed and whole, all come through [`run`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderValue;
+use trunkline_core::breaker::Admission as Breaker;
+use trunkline_core::facts::Facts;
+use trunkline_core::plan::{self, Plan};
+use trunkline_upstream::Transport;
+use trunkline_wire::Operation;
+use trunkline_wire::request::{Delivery as Asked, Peek};
+
+use crate::admission::Admission;
+use crate::attempt::{Course, Delivery, Permits, Release};
+use crate::auth::{KeyHolder, KeyPermit};
+use crate::facts::facts_of;
+use crate::ledger::{Decision, Ledger, OpenRecord};
+use crate::load::Clock;
+use crate::rejection::{self, Rejection};
+use crate::streaming::Streaming;
+use crate::telemetry::Telemetry;
+use crate::view::View;
+
+/// What every call of this process shares.
+pub struct Router {
+    /// The view in force.
+    pub view: ArcSwap<View>,
+    /// The connections to providers.
+    pub transport: Transport,
+    /// The records.
+    pub ledger: Arc<Ledger>,
+    /// The metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// The bound on calls at once.
+    pub admission: Arc<Admission>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A call as it came in.
+pub struct Arrival {
+    /// What it asks for.
+    pub operation: Operation,
+    /// Its body in the OpenAI-compatible dialect.
+    pub body: Bytes,
+    /// Its API key, as sent.
+    pub credential: Option<HeaderValue>,
+    /// The session it belongs to, from a header.
+    pub session: Option<String>,
+    /// The caller's tags, from a header.
+    pub tags: Vec<(String, String)>,
+    /// How long the caller will wait.
+    pub timeout: Option<Duration>,
+}
+
+/// The answer to a call.
+pub enum Answer {
+    /// In one piece.
+    Whole(Bytes),
+    /// As a stream.
+    Stream(Box<Streaming>),
+}
+
+/// Serves one call. The record was opened when the call arrived, and is closed exactly once, whatever
+/// happens: at the end of the answer, on an error, or when the caller leaves.
+///
+/// # Errors
+/// What the caller sees instead of an answer.
+pub async fn run(
+    router: &Arc<Router>,
+    arrival: Arrival,
+    mut record: OpenRecord,
+) -> Result<Answer, Rejection> {
+    let course = match prepare(router, arrival, &mut record) {
+        Ok(prepared) => prepared.into_course(router, record),
+        Err(rejection) => {
+            record.failed(rejection.error_type);
+            return Err(rejection);
+        }
+    };
+    deliver(course).await
+}
+
+/// Everything before the first try: authenticate → parse → admit → snapshot → filters and plan.
+fn prepare(router: &Router, arrival: Arrival, record: &mut OpenRecord) -> Result<Prepared, Rejection> {
+    let view = router.view.load_full();
+    let holder = view.keyring.authenticate(arrival.credential.as_ref())?;
+    record.write(|r| r.key = Some(Arc::clone(&holder)));
+    let peek = Peek::parse(arrival.operation, arrival.body).map_err(|bad| Box::new(bad.into()))?;
+    note_request(record, &peek, arrival.tags, &view);
+    let (router_permit, key_permit) = (router.admission.admit()?, KeyPermit::admit(&holder)?);
+    let facts = facts_of(&peek, &view.snapshot, &holder.tenant, arrival.session.as_deref())?;
+    let seed = router.ledger.seed();
+    let plan = Arc::new(draw(router, &view, &holder, &facts, seed));
+    let decision = Decision { view: Arc::clone(&view), plan: Arc::clone(&plan), seed };
+    record.write(|r| r.decision = Some(decision));
+    if plan.turns.is_empty() {
+        return Err(why_no_turn(router, &view, &plan, &peek.model));
+    }
+    let model = facts.models.first().and_then(|m| view.model_load(m)).map(|load| load.begin_call());
+    let permits = Permits { router: router_permit, key: key_permit, model };
+    let input_tokens = facts.input_tokens;
+    Ok(Prepared { view, plan, seed, peek, permits, input_tokens, timeout: arrival.timeout })
+}
+
+/// Draws the plan of a call: pure, but for reading the local layer.
+pub fn draw(router: &Router, view: &View, holder: &KeyHolder, facts: &Facts, seed: u64) -> Plan {
+    let local = view.local(router.clock.now_ms());
+    plan::draw(&view.snapshot, &holder.tenant, facts, &local, seed)
+}
+
+/// Attempts, then relay. A stream that is not committed in time is handed out undecided: its caller gets
+/// headers and comments while the attempts go on.
+async fn deliver(course: Course) -> Result<Answer, Rejection> {
+    if course.release == Release::Whole {
+        return Ok(match course.run().await? {
+            Delivery::Whole(body) => Answer::Whole(body),
+            Delivery::Stream(relay) => Answer::Stream(Box::new(Streaming::committed(relay))),
+        });
+    }
+    let commit_after = Duration::from_millis(course.timeouts.commit_after_ms);
+    let keep_alive = Duration::from_millis(course.timeouts.keep_alive_ms);
+    let mut deciding = Box::pin(course.run());
+    match tokio::time::timeout(commit_after, &mut deciding).await {
+        Ok(decided) => Ok(match decided? {
+            Delivery::Whole(body) => Answer::Whole(body),
+            Delivery::Stream(relay) => Answer::Stream(Box::new(Streaming::committed(relay))),
+        }),
+        Err(_) => Ok(Answer::Stream(Box::new(Streaming::deciding(deciding, keep_alive)))),
+    }
+}
+
+/// A call that may be tried.
+struct Prepared {
+    view: Arc<View>,
+    plan: Arc<Plan>,
+    seed: u64,
+    peek: Peek,
+    permits: Permits,
+    input_tokens: u64,
+    timeout: Option<Duration>,
+}
+
+impl Prepared {
+    fn into_course(self, router: &Arc<Router>, record: OpenRecord) -> Course {
+        let timeouts = self.view.snapshot.timeouts(&self.peek.model);
+        let total = Duration::from_millis(timeouts.total_ms);
+        let patience = self.timeout.map_or(total, |asked| asked.min(total));
+        let assured = self.peek.delivery == Some(Asked::Assured) || self.view.snapshot.policy.retry.assured;
+        let release = match (self.peek.stream, assured) {
+            (false, _) => Release::Whole,
+            (true, false) => Release::AtFirstContent,
+            (true, true) => Release::WhenComplete,
+        };
+        Course {
+            router: Arc::clone(router),
+            view: self.view,
+            plan: self.plan,
+            seed: self.seed,
+            peek: self.peek,
+            release,
+            timeouts,
+            deadline: Instant::now() + patience,
+            input_tokens: self.input_tokens,
+            record,
+            permits: self.permits,
+        }
+    }
+}
+
+fn note_request(record: &mut OpenRecord, peek: &Peek, tags: Vec<(String, String)>, view: &View) {
+    let allowed = &view.snapshot.policy.tags;
+    let tags = tags.into_iter().chain(peek.metadata.iter().cloned());
+    let tags = tags.filter(|(name, _)| allowed.contains(name)).collect();
+    record.write(|r| {
+        r.model.clone_from(&peek.model);
+        r.stream = peek.stream;
+        r.user.clone_from(&peek.user);
+        r.tags = tags;
+    });
+}
+
+/// Why a plan has no turn: nothing is allowed, or what is allowed rests.
+fn why_no_turn(router: &Router, view: &View, plan: &Plan, model: &str) -> Rejection {
+    let resting = plan.candidates.iter().filter(|c| c.excluded.is_none());
+    let lanes: Vec<_> = resting
+        .filter(|c| c.load.admission == Breaker::Cooling)
+        .filter_map(|c| view.lanes.get(c.endpoint).zip(view.snapshot.endpoints.get(c.endpoint)))
+        .collect();
+    if lanes.is_empty() {
+        let exclusions: Vec<_> = plan.candidates.iter().filter_map(|c| c.excluded).collect();
+        return rejection::nothing_allowed(model, &exclusions);
+    }
+    let now = router.clock.now_ms();
+    let free_at = lanes.iter().map(|(lane, _)| lane.load.free_at_ms(lane.credentials)).min();
+    let wait = free_at.unwrap_or(now).saturating_sub(now);
+    let providers = lanes.iter().map(|(_, state)| state.endpoint.provider.to_string()).collect();
+    rejection::all_resting(model, wait, providers)
+}
