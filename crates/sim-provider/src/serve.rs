@@ -236,14 +236,36 @@ fn healthy_or_refused(
             fault,
         )),
         (&Method::GET, path) if path.starts_with("/v1/models/") => {
-            let id = path.trim_start_matches("/v1/models/");
-            check_model(world, id)?;
-            Ok(plain(&openai::model(id, &world.profile().name), call.id, fault))
+            // OpenAI's clients write the `/` of a model id as `%2F`.
+            let id = percent_decoded(path.trim_start_matches("/v1/models/"));
+            check_model(world, &id)?;
+            Ok(plain(&openai::model(&id, &world.profile().name), call.id, fault))
         }
         (method, path) => {
             Err(Refusal::told(404, &format!("Unknown request URL: {method} {path}.")))
         }
     }
+}
+
+/// The text with its `%XX` escapes resolved; what is not an escape stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn check_key(world: &World, call: &Call, key: &str) -> Result<(), Refusal> {
