@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,8 @@ impl<M> Connector<M> {
             stream.set_nodelay(true)?;
             match &self.tls {
                 None => self.run_plain(stream, address, &retire).await,
-                Some(tls) => self.run_tls(stream, address, tls, &retire).await,
+                // Boxed: a task is as large as its largest state, and a handshake is large.
+                Some(tls) => Box::pin(self.run_tls(stream, address, tls, &retire)).await,
             }
         };
         if let Err(error) = served.await {
@@ -156,21 +157,29 @@ impl<M> Connector<M> {
     {
         match protocol {
             Protocol::Http1 => {
-                self.finish(self.http1.serve_connection(io, service), retire).await?;
+                let connection = Box::pin(self.http1.serve_connection(io, service));
+                self.finish(connection, retire).await?;
             }
             Protocol::Http2 => {
-                self.finish(self.http2.serve_connection(io, service), retire).await?;
+                let connection = Box::pin(self.http2.serve_connection(io, service));
+                self.finish(connection, retire).await?;
             }
         }
         Ok(())
     }
 
     /// Drives a connection; once retired it may finish what it has, unless it is cut.
-    async fn finish<C>(&self, connection: C, retire: &Shutdown) -> Result<(), C::Error>
+    ///
+    /// It is boxed, once: as a part of the task it would be kept several times over, one copy for
+    /// each function that it passes through.
+    async fn finish<C>(
+        &self,
+        mut connection: Pin<Box<C>>,
+        retire: &Shutdown,
+    ) -> Result<(), C::Error>
     where
         C: GracefulConnection,
     {
-        let mut connection = pin!(connection);
         tokio::select! {
             biased;
             ended = connection.as_mut() => return ended,
