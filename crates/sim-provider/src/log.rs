@@ -293,3 +293,71 @@ fn tail(secret: &str) -> String {
 fn as_text<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(body))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::{Arrival, Ending, LOG_BODY_BYTES_MAX, LOG_ENTRIES_MAX, RequestLog, tail};
+
+    fn arrival(body: Bytes) -> Arrival {
+        Arrival {
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            model: String::new(),
+            stream: false,
+            body,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    #[test]
+    fn it_is_bounded_in_entries_and_in_bytes_and_drops_the_oldest() {
+        let log = RequestLog::new();
+        for _ in 0..=LOG_ENTRIES_MAX {
+            log.arrived(arrival(Bytes::new()));
+        }
+        let entries = log.since(0);
+        assert_eq!((entries.len(), entries[0].id), (LOG_ENTRIES_MAX, 2));
+        let large = Bytes::from(vec![0; LOG_BODY_BYTES_MAX / 2]);
+        let ids = [(); 3].map(|()| log.arrived(arrival(large.clone())));
+        let kept: Vec<u64> = log.since(0).iter().map(|entry| entry.id).collect();
+        assert_eq!(kept, ids[1..]);
+    }
+
+    #[test]
+    fn a_request_that_was_dropped_from_the_log_can_still_end() {
+        let log = RequestLog::new();
+        let first = log.arrived(arrival(Bytes::new()));
+        log.clear();
+        let second = log.arrived(arrival(Bytes::new()));
+        log.ended(first, Ending::Completed);
+        assert!(log.since(0)[0].end.is_none());
+        log.ended(second, Ending::Completed);
+        assert!(log.since(0)[0].ended(Ending::Completed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_with_the_condition_or_with_the_limit() {
+        let log = RequestLog::new();
+        let limit = Duration::from_secs(5);
+        let error = log.wait_for(|log| !log.is_empty(), limit).await.unwrap_err();
+        assert_eq!((error.waited, error.entries), (limit, 0));
+        let id = log.arrived(arrival(Bytes::new()));
+        let (waited, ()) = tokio::join!(
+            log.wait_for(|log| log.iter().all(|entry| entry.tokens == 3), limit),
+            async { log.emitted(id, 3) }
+        );
+        assert_eq!(waited.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_secret_shows_at_most_four_characters_and_never_more_than_half() {
+        assert_eq!(tail("sk-secret-1234"), "1234");
+        assert_eq!(tail("abcde"), "de");
+        assert_eq!(tail("a"), "");
+    }
+}

@@ -58,3 +58,56 @@ fn carried(step: &Step) -> u32 {
         | Step::Reset => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::paced;
+    use crate::profile::Profile;
+    use crate::sabotage::Delivery;
+    use crate::script::{Opening, Script, Step};
+
+    fn three_tokens() -> Script {
+        let token = || Step::Data(Bytes::from_static(b"x"), 1);
+        Script::events(vec![Step::Frame(Bytes::new()), token(), token(), token()])
+    }
+
+    fn pauses(profile: &Profile, request: u64) -> Vec<u128> {
+        let script = paced(three_tokens(), profile, Delivery::Streamed, request);
+        let pause = |step| {
+            if let Step::Wait(time) = step { Some(Duration::as_millis(&time)) } else { None }
+        };
+        script.steps.into_iter().filter_map(pause).collect()
+    }
+
+    #[test]
+    fn no_latency_means_no_pause_at_all() {
+        for delivery in [Delivery::Whole, Delivery::Streamed] {
+            let script = paced(three_tokens(), &Profile::default(), delivery, 1);
+            assert_eq!((script.opening, script.steps), (Opening::AtOnce, three_tokens().steps));
+        }
+    }
+
+    #[test]
+    fn the_first_token_waits_for_the_ttft_and_the_others_for_the_rate() {
+        let profile = Profile { ttft_ms: 70, tokens_per_second: 100.0, ..Profile::default() };
+        assert_eq!(pauses(&profile, 1), [70, 10, 10]);
+        let script = paced(three_tokens(), &profile, Delivery::Whole, 1);
+        assert_eq!(script.opening, Opening::After(Duration::from_millis(90)));
+    }
+
+    #[test]
+    fn jitter_differs_by_request_stays_in_its_bounds_and_repeats() {
+        let profile = Profile { ttft_ms: 1000, jitter_permille: 200, ..Profile::default() };
+        let firsts: Vec<u128> =
+            (0..100).filter_map(|n| pauses(&profile, n).first().copied()).collect();
+        assert!(firsts.iter().all(|pause| (800..=1200).contains(pause)), "{firsts:?}");
+        assert!(
+            firsts.iter().any(|pause| *pause > 1100) && firsts.iter().any(|pause| *pause < 900)
+        );
+        assert_eq!(pauses(&profile, 7), pauses(&profile, 7));
+    }
+}

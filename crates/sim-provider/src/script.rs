@@ -86,7 +86,7 @@ impl Script {
         self
     }
 
-    /// The steps up to and including the given number of tokens, without their pauses' remainder.
+    /// The steps up to and including the given number of tokens.
     #[must_use]
     pub fn first_tokens(steps: Vec<Step>, tokens: u32) -> Vec<Step> {
         let at = Self::position_after(&steps, tokens);
@@ -109,5 +109,21 @@ impl Script {
             }
         }
         steps.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Script, Step};
+
+    #[test]
+    fn positions_count_tokens_and_not_other_steps() {
+        let frame = || Step::Frame(Bytes::new());
+        let token = || Step::Data(Bytes::new(), 1);
+        let steps = [frame(), token(), frame(), token(), frame()];
+        let positions = [0, 1, 2, 9].map(|tokens| Script::position_after(&steps, tokens));
+        assert_eq!(positions, [1, 2, 4, 5]);
     }
 }

@@ -100,6 +100,20 @@ def test_tool_call_and_its_result(oai):
     assert answer.choices[0].finish_reason == "stop"
 
 
+def test_parallel_tool_calls(oai):
+    second = {"type": "function", "function": {**WEATHER["function"], "name": "get_time"}}
+    messages = [{"role": "user", "content": "Ask for both in parallel"}]
+    ask = {"model": "m", "messages": messages, "tools": [WEATHER, second]}
+    calls = oai.chat.completions.create(**ask).choices[0].message.tool_calls
+    assert [call.function.name for call in calls] == ["get_weather", "get_time"]
+    with oai.chat.completions.stream(**ask) as stream:
+        streamed = stream.get_final_completion().choices[0].message.tool_calls
+    assert [call.function.arguments for call in streamed] == [
+        call.function.arguments for call in calls
+    ]
+    assert len({call.id for call in streamed}) == 2
+
+
 def test_tool_choice(oai):
     for choice, called in [
         ("none", False),

@@ -205,21 +205,30 @@ async fn a_profile_sets_the_pace_of_streamed_and_whole_answers() {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_on_the_same_port() {
+async fn http2_is_spoken_on_the_same_port_and_a_cancelled_stream_is_noticed() {
     let sim = healthy().await;
     let socket = tokio::net::TcpStream::connect(sim.addr()).await.unwrap();
     let io = hyper_util::rt::TokioIo::new(socket);
     let executor = hyper_util::rt::TokioExecutor::new();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(executor, io).await.unwrap();
-    let exchange = async {
-        let request = http::Request::post(format!("{}/chat/completions", sim.base_url()))
+    let post = || {
+        http::Request::post(format!("{}/chat/completions", sim.base_url()))
             .body(http_body_util::Full::new(bytes::Bytes::from(ask_stream().to_string())))
-            .unwrap();
-        let response = sender.send_request(request).await.unwrap();
+            .unwrap()
+    };
+    let exchange = async {
+        let response = sender.send_request(post()).await.unwrap();
         assert_eq!(response.version(), http::Version::HTTP_2);
         let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
         assert!(body.ends_with(b"data: [DONE]\n\n"));
+
+        sim.set_fault(Fault::Stall { after: 1 }.into());
+        let response = sender.send_request(post()).await.unwrap();
+        sim.wait_for(|log| log.last().is_some_and(|entry| entry.tokens == 1)).await.unwrap();
+        drop(response);
+        let log = sim.wait_for(|log| log.iter().all(|entry| entry.end.is_some())).await.unwrap();
+        assert!(log[1].ended(Ending::ClientGone));
     };
     tokio::select! {
         () = exchange => {}
