@@ -25,3 +25,5 @@ pub mod filter;
 pub mod plan;
 pub mod retry;
 pub mod throttle;
+pub mod voter;
+pub mod window;

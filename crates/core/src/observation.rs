@@ -1,5 +1,6 @@
 //! One prober's account of one endpoint, as the store holds it, and who the probers are.
 
+use crate::failure::{FailureKind, Penalty};
 use crate::id::Zone;
 use crate::score::Bucket;
 
@@ -78,6 +79,21 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// One call that failed this way.
+    pub fn of_failure(kind: FailureKind) -> Self {
+        let mut one = Self::default();
+        let class = match (kind, kind.effect().penalty) {
+            (FailureKind::Local | FailureKind::CallerGone, _) => &mut one.local,
+            (_, Penalty::Health) => &mut one.health,
+            (_, Penalty::HalfHealth) => &mut one.overloaded,
+            (_, Penalty::Capacity) => &mut one.rate_limited,
+            (_, Penalty::Credential | Penalty::Model) => &mut one.config,
+            (_, Penalty::Nobody) => &mut one.client,
+        };
+        *class = 1;
+        one
+    }
+
     /// Both together, saturating.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {

@@ -1,0 +1,372 @@
+//! One prober's vote on one endpoint: a state machine that a test can step through. Everything that needs time
+//! is here (hysteresis, back-off, ramp), so that the consensus in [`crate::assess`] needs none.
+//!
+//! It knows neither sockets nor stores. It is told what happened and when, and answers what to do.
+
+mod case;
+mod event;
+mod local_health;
+
+use crate::failure::{FailureKind, Penalty};
+use crate::observation::{Counts, Evidence, Vote};
+
+use case::Case;
+pub use event::{Actions, Event, Generation, Level};
+pub use local_health::{LocalHealth, Sign};
+
+/// The longest wait between suspicion and verdict: for the only one that suspects.
+const SUSPICION_MAX_MS: u64 = 10_000;
+/// The shortest, when all observers suspect.
+const SUSPICION_MIN_MS: u64 = 1_000;
+/// log2(n) in Q16 for n = 1…8, rounded to the nearest; no endpoint has more observers.
+const LOG2_Q16: [u64; 8] = [0, 65_536, 103_872, 131_072, 152_170, 169_408, 183_983, 196_608];
+/// Successes in a row that clear a suspicion.
+const CLEARING_SUCCESSES: u32 = 2;
+/// The least time between going from up to degraded and back.
+const DWELL_MS: u64 = 10_000;
+/// First wait before a recovery; doubles with every flap.
+const BACK_OFF_MIN_MS: u64 = 10_000;
+/// Longest wait before a recovery.
+const BACK_OFF_MAX_MS: u64 = 300_000;
+/// Flaps beyond this change nothing: 10 s · 2⁵ is above the longest wait.
+const FLAP_MAX: u8 = 5;
+/// A flap is forgiven after this time without one.
+const FLAP_FORGIVEN_MS: u64 = 300_000;
+/// Successful light probes before a recovery begins …
+const RECOVERY_LISTS: u32 = 2;
+/// … and generations, where the endpoint may be asked for them.
+const RECOVERY_GENERATIONS: u32 = 1;
+/// Shares of the weight that a recovery goes through, in ‰; then it is up.
+const RAMP_PERMILLE: [u16; 3] = [100, 300, 600];
+/// The whole weight.
+const FULL_PERMILLE: u16 = 1000;
+/// Successes in a row before the next stage.
+const STAGE_SUCCESSES: u32 = 3;
+/// The least time in a stage.
+const STAGE_MS: u64 = 5_000;
+/// Without any evidence for this long, nothing is known any more. Longer than the slowest light probe.
+const EVIDENCE_MAX_AGE_MS: u64 = 300_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Unseen,
+    Up { since_ms: u64 },
+    Suspect { since_ms: u64, level: Level, successes: u32 },
+    Degraded { since_ms: u64 },
+    Down { until_ms: u64, lists: u32, generations: u32 },
+    Recovering { stage: usize, since_ms: u64, successes: u32 },
+    Config { level: Level },
+}
+
+/// The state. Times are milliseconds of any clock that never goes back.
+#[derive(Clone, Debug)]
+pub struct Voter {
+    phase: Phase,
+    case: Case,
+    flap: u8,
+    flap_ms: u64,
+    suspecting: u32,
+    observers: u32,
+    own: LocalHealth,
+    generation: Generation,
+}
+
+impl Voter {
+    /// A voter that has seen nothing.
+    pub fn new(generation: Generation) -> Self {
+        Self {
+            phase: Phase::Unseen,
+            case: Case::default(),
+            flap: 0,
+            flap_ms: 0,
+            suspecting: 0,
+            observers: 1,
+            own: LocalHealth::default(),
+            generation,
+        }
+    }
+
+    /// Takes in an event.
+    pub fn step(&mut self, event: Event, now_ms: u64) -> Actions {
+        let (vote, ramp) = (self.vote(), self.ramp_permille());
+        let others_began = self.take_in(event, now_ms);
+        self.advance(now_ms);
+        let vote_changed = self.vote() != vote;
+        let suspects_now = vote_changed && self.vote() == Vote::Suspect;
+        Actions {
+            vote_changed,
+            ramp_changed: self.ramp_permille() != ramp,
+            look_now: others_began || suspects_now,
+        }
+    }
+
+    /// The opinion to publish.
+    pub fn vote(&self) -> Vote {
+        if self.own.suspect() {
+            return Vote::Unknown;
+        }
+        match self.phase {
+            Phase::Unseen => Vote::Unknown,
+            Phase::Up { .. } => Vote::Up,
+            Phase::Suspect { .. } => Vote::Suspect,
+            Phase::Degraded { .. } => Vote::Degraded,
+            Phase::Down { .. } => Vote::Down,
+            Phase::Recovering { .. } => Vote::Recovering,
+            Phase::Config { .. } => Vote::Config,
+        }
+    }
+
+    /// The share of the weight to use, in ‰.
+    pub fn ramp_permille(&self) -> u16 {
+        match self.phase {
+            Phase::Recovering { stage, .. } => {
+                RAMP_PERMILLE.get(stage).copied().unwrap_or(FULL_PERMILLE)
+            }
+            Phase::Unseen
+            | Phase::Up { .. }
+            | Phase::Suspect { .. }
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::Config { .. } => FULL_PERMILLE,
+        }
+    }
+
+    /// How often it went down again while recovering, forgiven in time; at most 5.
+    pub fn flap(&self) -> u8 {
+        self.flap
+    }
+
+    /// Until when nothing is expected of it; `None` unless it is down.
+    pub fn back_off_until_ms(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Down { until_ms, .. } => Some(until_ms),
+            Phase::Unseen
+            | Phase::Up { .. }
+            | Phase::Suspect { .. }
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. }
+            | Phase::Config { .. } => None,
+        }
+    }
+
+    /// What was counted in the last minute, probes and live calls together.
+    pub fn counts(&self, now_ms: u64) -> Counts {
+        self.case.counts(now_ms)
+    }
+
+    /// What the vote rests on.
+    pub fn evidence(&self, now_ms: u64) -> Evidence {
+        self.case.evidence(now_ms)
+    }
+
+    /// Returns whether others began to suspect.
+    fn take_in(&mut self, event: Event, now_ms: u64) -> bool {
+        match event {
+            Event::Probed { level, failure: None } => {
+                self.case.probed(&Counts { ok: 1, ..Counts::default() }, now_ms);
+                self.succeeded(level, 1, now_ms);
+            }
+            Event::Probed { level, failure: Some(kind) } => self.probe_failed(level, kind, now_ms),
+            Event::Traffic { counts, consecutive_health } => {
+                self.traffic(&counts, consecutive_health, now_ms);
+            }
+            Event::Peers { suspecting, observers } => {
+                let began = self.suspecting == 0 && suspecting > 0;
+                (self.suspecting, self.observers) = (suspecting, observers);
+                return began;
+            }
+            Event::Own(own) => self.own = own,
+            Event::Generation(generation) => self.generation = generation,
+            Event::Tick => {}
+        }
+        false
+    }
+
+    fn probe_failed(&mut self, level: Level, kind: FailureKind, now_ms: u64) {
+        // Who doubts itself takes its failures for its own.
+        if self.own.suspect() {
+            return;
+        }
+        let one = Counts::of_failure(kind);
+        self.case.probed(&one, now_ms);
+        match kind.effect().penalty {
+            Penalty::Health => self.failed(level, 1, now_ms),
+            Penalty::Credential | Penalty::Model => self.refused(level, 1, now_ms),
+            Penalty::HalfHealth | Penalty::Capacity => self.case.seen(now_ms),
+            Penalty::Nobody => {}
+        }
+    }
+
+    /// A batch of live calls counts as one failure if it ended in failures, and as successes otherwise; how
+    /// many failed in between shows in the window.
+    fn traffic(&mut self, counts: &Counts, consecutive_health: u32, now_ms: u64) {
+        self.case.called(counts, now_ms);
+        if counts.health > 0 && consecutive_health > 0 && !self.case.live_calls_work(now_ms) {
+            if counts.ok > 0 {
+                self.case.clear_chains(Level::Generate);
+            }
+            self.failed(Level::Generate, consecutive_health.min(counts.health), now_ms);
+        } else if counts.ok > 0 {
+            self.succeeded(Level::Generate, counts.ok, now_ms);
+        } else if counts.config > 0 {
+            self.refused(Level::Generate, counts.config, now_ms);
+        }
+    }
+
+    fn succeeded(&mut self, at: Level, times: u32, now_ms: u64) {
+        self.case.seen(now_ms);
+        self.case.clear_chains(at);
+        match &mut self.phase {
+            Phase::Unseen => self.phase = Phase::Up { since_ms: now_ms },
+            Phase::Suspect { level, successes, .. } if at >= *level => {
+                *successes = successes.saturating_add(times);
+                if *successes >= CLEARING_SUCCESSES {
+                    self.phase = Phase::Up { since_ms: now_ms };
+                }
+            }
+            Phase::Config { level } if at >= *level => {
+                self.phase = Phase::Up { since_ms: now_ms };
+            }
+            Phase::Down { until_ms, lists, generations } if now_ms >= *until_ms => {
+                match at {
+                    Level::Connect | Level::List => *lists = lists.saturating_add(times),
+                    Level::Generate => *generations = generations.saturating_add(times),
+                }
+                self.recover_if_ready(now_ms);
+            }
+            Phase::Recovering { successes, .. } => *successes = successes.saturating_add(times),
+            Phase::Up { .. }
+            | Phase::Degraded { .. }
+            | Phase::Suspect { .. }
+            | Phase::Config { .. }
+            | Phase::Down { .. } => {}
+        }
+    }
+
+    fn recover_if_ready(&mut self, now_ms: u64) {
+        let Phase::Down { lists, generations, .. } = self.phase else { return };
+        // A generation that worked proves what a light probe would.
+        let light = lists + generations.saturating_sub(RECOVERY_GENERATIONS) >= RECOVERY_LISTS;
+        let full = generations >= RECOVERY_GENERATIONS || self.generation == Generation::Withheld;
+        if light && full {
+            self.case.clear_counts();
+            self.phase = Phase::Recovering { stage: 0, since_ms: now_ms, successes: 0 };
+        }
+    }
+
+    fn failed(&mut self, level: Level, times: u32, now_ms: u64) {
+        self.case.seen(now_ms);
+        self.case.failed(level, times);
+        let suspect = Phase::Suspect { since_ms: now_ms, level, successes: 0 };
+        match &mut self.phase {
+            Phase::Unseen | Phase::Up { .. } => self.phase = suspect,
+            // What is degraded fails now and then; what refuses us fails for another reason first.
+            Phase::Degraded { .. } | Phase::Config { .. } => {
+                if self.case.fails_in_a_row() {
+                    self.phase = suspect;
+                }
+            }
+            Phase::Suspect { level: known, successes, .. } => {
+                *known = level.max(*known);
+                *successes = 0;
+            }
+            Phase::Down { lists, generations, .. } => (*lists, *generations) = (0, 0),
+            Phase::Recovering { .. } => {
+                self.flap = (self.flap + 1).min(FLAP_MAX);
+                self.go_down(now_ms);
+            }
+        }
+    }
+
+    fn refused(&mut self, level: Level, times: u32, now_ms: u64) {
+        self.case.seen(now_ms);
+        self.case.refused(level, times);
+        if self.case.refuses() {
+            self.phase = Phase::Config { level };
+        }
+    }
+
+    fn go_down(&mut self, now_ms: u64) {
+        self.flap_ms = now_ms;
+        let wait_ms = (BACK_OFF_MIN_MS << self.flap).min(BACK_OFF_MAX_MS);
+        self.phase = Phase::Down { until_ms: now_ms + wait_ms, lists: 0, generations: 0 };
+    }
+
+    /// What time and counts alone bring about.
+    fn advance(&mut self, now_ms: u64) {
+        match self.phase {
+            Phase::Suspect { since_ms, .. } => {
+                let waited = now_ms.saturating_sub(since_ms) >= self.suspicion_ms();
+                if waited && self.case.convicts(now_ms) && !self.case.live_calls_work(now_ms) {
+                    self.go_down(now_ms);
+                }
+            }
+            Phase::Up { since_ms } | Phase::Degraded { since_ms } => {
+                self.forgive_a_flap(now_ms);
+                if now_ms.saturating_sub(since_ms) >= DWELL_MS {
+                    self.grade(now_ms);
+                }
+            }
+            Phase::Recovering { stage, since_ms, successes } => {
+                let long_enough = now_ms.saturating_sub(since_ms) >= STAGE_MS;
+                if long_enough && successes >= STAGE_SUCCESSES {
+                    self.next_stage(stage + 1, now_ms);
+                }
+            }
+            Phase::Unseen | Phase::Down { .. } | Phase::Config { .. } => {}
+        }
+        if self.case.age_ms(now_ms) >= EVIDENCE_MAX_AGE_MS {
+            self.phase = Phase::Unseen;
+        }
+    }
+
+    fn next_stage(&mut self, stage: usize, now_ms: u64) {
+        self.phase = if stage < RAMP_PERMILLE.len() {
+            Phase::Recovering { stage, since_ms: now_ms, successes: 0 }
+        } else {
+            Phase::Up { since_ms: now_ms }
+        };
+    }
+
+    fn forgive_a_flap(&mut self, now_ms: u64) {
+        if self.flap > 0 && now_ms.saturating_sub(self.flap_ms) >= FLAP_FORGIVEN_MS {
+            self.flap -= 1;
+            self.flap_ms = now_ms;
+        }
+    }
+
+    fn grade(&mut self, now_ms: u64) {
+        match self.phase {
+            Phase::Up { .. } if self.case.degraded(now_ms) => {
+                self.phase = Phase::Degraded { since_ms: now_ms };
+            }
+            Phase::Degraded { .. } if self.case.no_longer_degraded(now_ms) => {
+                self.phase = Phase::Up { since_ms: now_ms };
+            }
+            Phase::Up { .. }
+            | Phase::Degraded { .. }
+            | Phase::Unseen
+            | Phase::Suspect { .. }
+            | Phase::Down { .. }
+            | Phase::Recovering { .. }
+            | Phase::Config { .. } => {}
+        }
+    }
+
+    /// `max(1 s, 10 s − 9 s · log2(c + 1) / log2(k))` for c others of k observers that suspect too, longer
+    /// for a prober in doubt of itself.
+    fn suspicion_ms(&self) -> u64 {
+        let log2 = |n: u32| {
+            let at = (n.max(1) as usize - 1).min(LOG2_Q16.len() - 1);
+            LOG2_Q16.get(at).copied().unwrap_or(0)
+        };
+        let agreeing = (self.suspecting + 1).min(self.observers);
+        let span = SUSPICION_MAX_MS - SUSPICION_MIN_MS;
+        let saved = (span * log2(agreeing)).checked_div(log2(self.observers)).unwrap_or(0);
+        let wait = SUSPICION_MAX_MS.saturating_sub(saved).max(SUSPICION_MIN_MS);
+        wait * (1 + u64::from(self.own.score()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! The life of a vote as small stories. Time is a number that the stories move.
+
+use super::*;
+
+/// A voter and its clock.
+struct Story {
+    voter: Voter,
+    now_ms: u64,
+}
+
+impl Story {
+    /// An endpoint that was seen to work, at second 100.
+    fn of_a_healthy_endpoint() -> Self {
+        let mut story = Self { voter: Voter::new(Generation::Allowed), now_ms: 100_000 };
+        story.succeeds(Level::Generate);
+        assert_eq!(story.vote(), Vote::Up);
+        story
+    }
+
+    fn of_a_dead_endpoint() -> Self {
+        let mut story = Self::of_a_healthy_endpoint();
+        for _ in 0..3 {
+            story.fails(FailureKind::Connect);
+        }
+        story.after(10_000);
+        assert_eq!(story.vote(), Vote::Down);
+        story
+    }
+
+    /// As soon as the back-off is over, everything works.
+    fn of_a_recovering_endpoint() -> Self {
+        let mut story = Self::of_a_dead_endpoint();
+        story.recover();
+        story
+    }
+
+    fn recover(&mut self) {
+        self.now_ms = self.voter.back_off_until_ms().unwrap();
+        self.succeeds(Level::List);
+        self.succeeds(Level::List);
+        self.succeeds(Level::Generate);
+        assert_eq!(self.vote(), Vote::Recovering);
+    }
+
+    fn tell(&mut self, event: Event) -> Actions {
+        self.voter.step(event, self.now_ms)
+    }
+
+    fn succeeds(&mut self, level: Level) -> Actions {
+        self.tell(Event::Probed { level, failure: None })
+    }
+
+    fn fails(&mut self, kind: FailureKind) -> Actions {
+        self.fails_at(Level::List, kind)
+    }
+
+    fn fails_at(&mut self, level: Level, kind: FailureKind) -> Actions {
+        self.tell(Event::Probed { level, failure: Some(kind) })
+    }
+
+    fn traffic(&mut self, ok: u32, health: u32, consecutive_health: u32) -> Actions {
+        let counts = Counts { ok, health, ..Counts::default() };
+        self.tell(Event::Traffic { counts, consecutive_health })
+    }
+
+    fn after(&mut self, ms: u64) -> Actions {
+        self.now_ms += ms;
+        self.tell(Event::Tick)
+    }
+
+    fn vote(&self) -> Vote {
+        self.voter.vote()
+    }
+}
+
+#[test]
+fn nothing_seen_is_nothing_known() {
+    assert_eq!(Voter::new(Generation::Allowed).vote(), Vote::Unknown);
+}
+
+#[test]
+fn the_first_failure_is_a_suspicion_to_look_into_at_once() {
+    let mut story = Story::of_a_healthy_endpoint();
+    let actions = story.fails(FailureKind::Connect);
+    assert_eq!(story.vote(), Vote::Suspect);
+    assert!(actions.vote_changed && actions.look_now);
+}
+
+#[test]
+fn two_successes_clear_a_suspicion() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.fails(FailureKind::Connect);
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Suspect);
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
+fn a_list_of_models_does_not_clear_a_generation_that_fails() {
+    let mut story = Story::of_a_healthy_endpoint();
+    for _ in 0..3 {
+        story.fails_at(Level::Generate, FailureKind::Stall);
+        story.succeeds(Level::List);
+        story.succeeds(Level::List);
+    }
+    assert_eq!(story.vote(), Vote::Suspect);
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Down);
+}
+
+#[test]
+fn alone_it_takes_ten_seconds_and_three_failures() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.fails(FailureKind::Connect);
+    story.fails(FailureKind::Connect);
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Suspect, "two are not enough");
+    story.fails(FailureKind::Connect);
+    assert_eq!(story.vote(), Vote::Down);
+
+    let mut story = Story::of_a_healthy_endpoint();
+    for _ in 0..3 {
+        story.fails(FailureKind::Connect);
+    }
+    story.after(9_999);
+    assert_eq!(story.vote(), Vote::Suspect, "nor is a shorter time");
+    assert!(story.after(1).vote_changed);
+    assert_eq!(story.vote(), Vote::Down);
+}
+
+#[test]
+fn the_more_suspect_the_sooner() {
+    let wait = |suspecting, observers| {
+        let mut story = Story::of_a_healthy_endpoint();
+        story.tell(Event::Peers { suspecting, observers });
+        for _ in 0..3 {
+            story.fails(FailureKind::Connect);
+        }
+        story.voter.suspicion_ms()
+    };
+    assert_eq!([0, 1, 2, 3, 4].map(|c| wait(c, 5)), [10_000, 6_124, 3_857, 2_248, 1_000]);
+    assert_eq!([wait(0, 1), wait(1, 2), wait(2, 3)], [10_000, 1_000, 1_000]);
+    assert_eq!(wait(99, 5), 1_000, "more than there are changes nothing");
+}
+
+#[test]
+fn others_suspecting_is_a_reason_to_look_and_none_to_vote() {
+    let mut story = Story::of_a_healthy_endpoint();
+    let actions = story.tell(Event::Peers { suspecting: 1, observers: 3 });
+    assert!(actions.look_now && !actions.vote_changed);
+    let actions = story.tell(Event::Peers { suspecting: 2, observers: 3 });
+    assert!(!actions.look_now, "it is looking already");
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
+fn live_calls_that_work_forbid_a_verdict_from_probes() {
+    let mut story = Story::of_a_healthy_endpoint();
+    for _ in 0..5 {
+        story.fails(FailureKind::Connect);
+    }
+    story.traffic(18, 2, 0);
+    story.after(9_999);
+    story.traffic(18, 2, 0);
+    for _ in 0..5 {
+        story.fails(FailureKind::Connect);
+    }
+    story.after(1);
+    assert_ne!(story.vote(), Vote::Down);
+    story.after(30_000);
+    for _ in 0..3 {
+        story.fails(FailureKind::Connect);
+    }
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Down, "and once they stop, they no longer do");
+}
+
+#[test]
+fn live_calls_that_fail_convict() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.traffic(0, 3, 3);
+    assert_eq!(story.vote(), Vote::Suspect);
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Down);
+    assert!(story.voter.evidence(story.now_ms).passive);
+}
+
+#[test]
+fn a_rare_failure_among_many_live_calls_is_no_suspicion() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.traffic(99, 1, 1);
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
+fn degraded_below_95_percent_and_up_again_from_97() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.traffic(180, 19, 0);
+    assert_eq!(story.vote(), Vote::Up, "not before ten seconds in a state");
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Degraded);
+    story.traffic(300, 0, 0);
+    assert_eq!(story.vote(), Vote::Degraded, "96 % is between the two");
+    story.traffic(300, 0, 0);
+    assert_eq!(story.vote(), Vote::Degraded);
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
+fn a_rate_limit_is_capacity_and_an_overload_half_a_failure() {
+    let mut story = Story::of_a_healthy_endpoint();
+    for _ in 0..20 {
+        story.fails(FailureKind::RateLimited);
+    }
+    for _ in 0..20 {
+        story.fails(FailureKind::Overloaded);
+    }
+    assert_eq!(story.vote(), Vote::Up);
+    let counts = story.voter.counts(story.now_ms);
+    assert_eq!((counts.rate_limited, counts.overloaded, counts.health), (20, 20, 0));
+}
+
+#[test]
+fn mistakes_of_ours_are_not_held_against_it() {
+    let mut story = Story::of_a_healthy_endpoint();
+    for kind in [FailureKind::Local, FailureKind::BadRequest, FailureKind::ContentFilter] {
+        for _ in 0..9 {
+            story.fails(kind);
+        }
+    }
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
+fn two_refusals_in_a_row_are_a_matter_of_configuration() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.fails_at(Level::Generate, FailureKind::ModelMissing);
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Up);
+    story.fails_at(Level::Generate, FailureKind::ModelMissing);
+    assert_eq!(story.vote(), Vote::Config, "the list in between proves nothing about the model");
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Config);
+    story.succeeds(Level::Generate);
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
+fn successes_before_the_back_off_ends_do_not_count() {
+    let mut story = Story::of_a_dead_endpoint();
+    story.succeeds(Level::List);
+    story.succeeds(Level::List);
+    story.succeeds(Level::Generate);
+    assert_eq!(story.vote(), Vote::Down);
+    story.recover();
+}
+
+#[test]
+fn a_recovery_needs_two_lists_and_a_generation() {
+    let mut story = Story::of_a_dead_endpoint();
+    story.now_ms = story.voter.back_off_until_ms().unwrap();
+    for _ in 0..9 {
+        story.succeeds(Level::List);
+    }
+    assert_eq!(story.vote(), Vote::Down);
+    story.tell(Event::Generation(Generation::Withheld));
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Recovering, "where no generation may be asked for, lists do");
+}
+
+#[test]
+fn a_recovery_goes_through_three_stages_of_five_seconds_and_three_successes() {
+    let mut story = Story::of_a_recovering_endpoint();
+    for permille in [100, 300, 600] {
+        assert_eq!(story.voter.ramp_permille(), permille);
+        story.after(5_000);
+        assert_eq!(story.voter.ramp_permille(), permille, "time alone is not enough");
+        for _ in 0..2 {
+            story.succeeds(Level::List);
+        }
+        assert!(story.succeeds(Level::List).ramp_changed);
+    }
+    assert_eq!((story.vote(), story.voter.ramp_permille()), (Vote::Up, 1000));
+}
+
+#[test]
+fn a_failure_while_recovering_doubles_the_back_off() {
+    let mut story = Story::of_a_recovering_endpoint();
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        story.fails(FailureKind::ServerError);
+        assert_eq!(story.vote(), Vote::Down);
+        waits.push((story.voter.back_off_until_ms().unwrap() - story.now_ms) / 1000);
+        story.recover();
+    }
+    assert_eq!(waits, [20, 40, 80, 160, 300, 300]);
+    assert_eq!(story.voter.flap(), FLAP_MAX);
+}
+
+#[test]
+fn flaps_are_forgiven_one_by_one() {
+    let mut story = Story::of_a_recovering_endpoint();
+    story.fails(FailureKind::ServerError);
+    story.recover();
+    for _ in 0..3 {
+        story.now_ms += 5_000;
+        for _ in 0..3 {
+            story.succeeds(Level::List);
+        }
+    }
+    assert_eq!((story.vote(), story.voter.flap()), (Vote::Up, 1));
+    story.now_ms += FLAP_FORGIVEN_MS;
+    story.succeeds(Level::List);
+    assert_eq!(story.voter.flap(), 0);
+}
+
+#[test]
+fn who_doubts_itself_says_nothing_and_takes_the_blame() {
+    let mut story = Story::of_a_healthy_endpoint();
+    let mut own = LocalHealth::default();
+    own.note(Sign::SelfTestFailed);
+    assert!(story.tell(Event::Own(own)).vote_changed);
+    assert_eq!(story.vote(), Vote::Unknown);
+    for _ in 0..9 {
+        story.fails(FailureKind::Connect);
+    }
+    own.note(Sign::SelfTestPassed);
+    story.tell(Event::Own(own));
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
+fn a_prober_that_does_badly_waits_longer() {
+    let mut story = Story::of_a_healthy_endpoint();
+    let mut own = LocalHealth::default();
+    own.note(Sign::Bad);
+    story.tell(Event::Own(own));
+    assert_eq!(story.voter.suspicion_ms(), 20_000);
+}
+
+#[test]
+fn without_evidence_for_five_minutes_nothing_is_known() {
+    let mut story = Story::of_a_dead_endpoint();
+    story.after(EVIDENCE_MAX_AGE_MS);
+    assert_eq!(story.vote(), Vote::Unknown);
+}
