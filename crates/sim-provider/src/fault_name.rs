@@ -14,7 +14,10 @@ pub enum Named {
     Unknown,
 }
 
-/// Reads the fault out of a model name.
+/// Reads the fault out of a model name: after `fault:` its kind as in JSON, then its numbers, each after
+/// an `@`, in the order of the fields of [`Fault`]. Numbers may be left out: tokens are then 0, times one
+/// second, and a status 500 (`echo_request`: 400). A bare status will do: `fault:429@2` is a 429 with
+/// `retry-after: 2`.
 #[must_use]
 pub fn fault_of_model(model: &str) -> Named {
     match model.split_once("fault:") {
