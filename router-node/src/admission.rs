@@ -31,7 +31,10 @@ impl Admission {
     pub fn admit(self: &Arc<Self>) -> Result<Permit, Rejection> {
         if self.in_flight.fetch_add(1, Relaxed) >= self.most {
             self.in_flight.fetch_sub(1, Relaxed);
-            return Err(reject(ErrorType::Overloaded, "this router has as many calls as it takes; try again"));
+            return Err(reject(
+                ErrorType::Overloaded,
+                "this router has as many calls as it takes; try again",
+            ));
         }
         Ok(Permit(Arc::clone(self)))
     }

@@ -18,8 +18,8 @@ use trunkline_wire::answer::rewrite_answer;
 use trunkline_wire::error::{ErrorType, PreviousError};
 use trunkline_wire::request::{Peek, Rewrite};
 
-use crate::auth::KeyPermit;
 use crate::admission::Permit;
+use crate::auth::KeyPermit;
 use crate::ledger::{Attempt, Counted, OpenRecord, millis};
 use crate::load::{InFlight, ModelShare};
 use crate::pipeline::Router;
@@ -154,7 +154,8 @@ impl Course {
         let mut previous = Vec::new();
         loop {
             let Some(turn) = self.admitted_turn(&mut place) else {
-                return Err(self.give_up(self.all_ejected()));
+                let rejection = self.all_ejected();
+                return Err(self.give_up(rejection));
             };
             let failed = match self.try_turn(turn, &mut place).await {
                 Ok(Yield::Whole(body, held)) => return Ok(self.deliver_whole(body, &held)),
@@ -179,7 +180,9 @@ impl Course {
             let admitted = match lane.load.admission(now) {
                 Admission::Admitted | Admission::Cooling => true,
                 Admission::Trial => lane.load.take_trial(now),
-                Admission::Ejected => turn.reason == Reason::LastDitch && lane.load.in_flight() == 0,
+                Admission::Ejected => {
+                    turn.reason == Reason::LastDitch && lane.load.in_flight() == 0
+                }
             };
             if admitted {
                 if turn.reason == Reason::LastDitch {
@@ -199,8 +202,11 @@ impl Course {
         let Some((lane, target)) = found else {
             return Err(Failed::new(FailureKind::Local, "this endpoint is not set up"));
         };
-        let credential =
-            place.credential.take().or_else(|| lane.load.free_credential(lane.credentials, now)).unwrap_or(0);
+        let credential = place
+            .credential
+            .take()
+            .or_else(|| lane.load.free_credential(lane.credentials, now))
+            .unwrap_or(0);
         place.credentials_tried = place.credentials_tried.max(credential + 1);
         let held = Held {
             view: Arc::clone(&self.view),
@@ -243,10 +249,12 @@ impl Course {
         let transport = &self.router.transport;
         if self.release == Release::Whole {
             let by = began + Duration::from_millis(self.timeouts.answer_ms);
-            let whole = self.within(by, FailureKind::FirstContentTimeout, transport.whole(call)).await?;
+            let whole =
+                self.within(by, FailureKind::FirstContentTimeout, transport.whole(call)).await?;
             return Ok(Asked::Whole(whole));
         }
-        let numbers = self.view.snapshot.endpoints.get(endpoint).map(|s| s.numbers).unwrap_or_default();
+        let numbers =
+            self.view.snapshot.endpoints.get(endpoint).map(|s| s.numbers).unwrap_or_default();
         let by = began + first_content(&self.timeouts, &numbers);
         let kind = FailureKind::FirstContentTimeout;
         let mut source = self.within(by, kind, transport.stream(call)).await?;
@@ -260,7 +268,8 @@ impl Course {
         if self.release == Release::WhenComplete {
             let stall = stall(&self.timeouts, &numbers);
             loop {
-                let item = self.within(Instant::now() + stall, FailureKind::Stall, source.next()).await?;
+                let item =
+                    self.within(Instant::now() + stall, FailureKind::Stall, source.next()).await?;
                 if held.take(item, MAX_HELD_ASSURED)? {
                     return Ok(Asked::Stream(Stream { waiting: held.chunks, source: None }));
                 }
@@ -297,7 +306,11 @@ impl Course {
             credentials_tried: place.credentials_tried,
             again_used: place.again,
             released: Released::Nothing,
-            retry_budget: if place.retry.is_some() { RetryBudget::Left } else { RetryBudget::Exhausted },
+            retry_budget: if place.retry.is_some() {
+                RetryBudget::Left
+            } else {
+                RetryBudget::Exhausted
+            },
             remaining_ms: millis(remaining),
             seed: self.seed,
         };
@@ -350,15 +363,33 @@ impl Course {
     }
 
     fn body_for(&self, target: &Target, drop: &[&str]) -> Bytes {
-        self.peek.rewrite(&Rewrite { model: &target.upstream_model, ask_usage: self.peek.stream, drop })
+        self.peek.rewrite(&Rewrite {
+            model: &target.upstream_model,
+            ask_usage: self.peek.stream,
+            drop,
+        })
     }
 
-    fn begin_attempt(&mut self, turn: &Turn, credential: usize, began: Instant, dropped: Vec<&'static str>) {
+    fn begin_attempt(
+        &mut self,
+        turn: &Turn,
+        credential: usize,
+        began: Instant,
+        dropped: Vec<&'static str>,
+    ) {
         let endpoint = turn.endpoint;
         self.record.write(|r| {
             let began_ms = millis(began.saturating_duration_since(r.arrived));
             let (took_ms, failure, status) = (0, None, None);
-            r.attempts.push(Attempt { endpoint, credential, began_ms, took_ms, failure, status, dropped });
+            r.attempts.push(Attempt {
+                endpoint,
+                credential,
+                began_ms,
+                took_ms,
+                failure,
+                status,
+                dropped,
+            });
         });
     }
 
@@ -379,7 +410,10 @@ impl Course {
             None => {
                 // About four bytes of JSON a token: a rough count beats none.
                 let (input, output) = (self.input_tokens, whole.body.len() as u64 / 4);
-                (trunkline_core::usage::TokenCounts { input, output, ..Default::default() }, Counted::Estimate)
+                (
+                    trunkline_core::usage::TokenCounts { input, output, ..Default::default() },
+                    Counted::Estimate,
+                )
             }
         };
         let mut settlement = None;
@@ -397,7 +431,8 @@ impl Course {
     }
 
     fn deliver_stream(self, stream: Stream, mut held: Held) -> Delivery {
-        let numbers = self.view.snapshot.endpoints.get(held.endpoint).map(|s| s.numbers).unwrap_or_default();
+        let numbers =
+            self.view.snapshot.endpoints.get(held.endpoint).map(|s| s.numbers).unwrap_or_default();
         let lane = self.view.lanes.get(held.endpoint);
         let upstream_model = lane.and_then(|l| l.target.as_ref()).map(|t| t.upstream_model.clone());
         let terms = Terms {
@@ -410,7 +445,13 @@ impl Course {
             input_tokens: self.input_tokens,
         };
         held._permits = Some(self.permits);
-        Delivery::Stream(Box::new(Relay::new(stream.waiting, stream.source, terms, self.record, held)))
+        Delivery::Stream(Box::new(Relay::new(
+            stream.waiting,
+            stream.source,
+            terms,
+            self.record,
+            held,
+        )))
     }
 
     fn give_up(mut self, mut body: Rejection) -> Rejection {
@@ -421,7 +462,8 @@ impl Course {
 
     fn all_ejected(&self) -> Rejection {
         let model = &self.peek.model;
-        let message = format!("no provider of {model} is working at the moment, and one is being tried");
+        let message =
+            format!("no provider of {model} is working at the moment, and one is being tried");
         let mut body = reject(ErrorType::ProviderUnavailable, message);
         body.availability = Some(trunkline_wire::error::Availability {
             code: "ejected".to_owned(),
@@ -503,6 +545,7 @@ fn first_content(timeouts: &Timeouts, numbers: &Numbers) -> Duration {
 
 fn stall(timeouts: &Timeouts, numbers: &Numbers) -> Duration {
     let (least, most) = STALL_MS;
-    let measured = numbers.inter_token_p99_ms.map_or(least, |p99| (10 * u64::from(p99)).clamp(least, most));
+    let measured =
+        numbers.inter_token_p99_ms.map_or(least, |p99| (10 * u64::from(p99)).clamp(least, most));
     Duration::from_millis(timeouts.stall_ms.unwrap_or(measured))
 }

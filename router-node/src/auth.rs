@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::HeaderValue;
 use subtle::ConstantTimeEq;
 use trunkline_core::id::KeyId;
+use trunkline_core::money::PicoUsd;
 use trunkline_core::policy::{ApiKey, Tenant};
 use trunkline_wire::error::ErrorType;
 
@@ -30,6 +31,7 @@ pub struct KeyHolder {
     pub tenant: Tenant,
     hash: [u8; 32],
     in_flight: AtomicU32,
+    spent_pico_usd: AtomicU64,
     rate: Option<DefaultDirectRateLimiter>,
 }
 
@@ -40,8 +42,21 @@ impl KeyHolder {
             tenant: key.tenant.clone(),
             hash: key.hash,
             in_flight: AtomicU32::new(0),
+            spent_pico_usd: AtomicU64::new(0),
             rate: per_minute.map(|n| RateLimiter::direct(Quota::per_minute(n))),
         }
+    }
+}
+
+impl KeyHolder {
+    /// Adds a call's cost.
+    pub fn spend(&self, cost: PicoUsd) {
+        self.spent_pico_usd.fetch_add(cost.0, Relaxed);
+    }
+
+    /// What its calls on this router have cost since the key's rules last changed, in pico-USD.
+    pub fn spent_pico_usd(&self) -> u64 {
+        self.spent_pico_usd.load(Relaxed)
     }
 }
 
@@ -67,7 +82,10 @@ impl Keyring {
     ///
     /// # Errors
     /// A rejection that says what to send, and nothing about what was sent.
-    pub fn authenticate(&self, credential: Option<&HeaderValue>) -> Result<Arc<KeyHolder>, Rejection> {
+    pub fn authenticate(
+        &self,
+        credential: Option<&HeaderValue>,
+    ) -> Result<Arc<KeyHolder>, Rejection> {
         let missing = || {
             let message = "no API key: send it as `Authorization: Bearer <key>`";
             reject(ErrorType::Authentication, message)
@@ -80,7 +98,10 @@ impl Keyring {
         let hash = hash_key(&self.pepper, secret);
         let holder = self.holders.get(&hash).filter(|holder| bool::from(holder.hash.ct_eq(&hash)));
         holder.cloned().ok_or_else(|| {
-            reject(ErrorType::Authentication, "this API key is not known; check it, or ask for a new one")
+            reject(
+                ErrorType::Authentication,
+                "this API key is not known; check it, or ask for a new one",
+            )
         })
     }
 
@@ -178,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_rate_limit_says_how_long_to_wait() {
-        let tenant = Tenant { requests_per_minute: Some(1), ..Tenant::unrestricted(KeyId::new("k")) };
+        let tenant =
+            Tenant { requests_per_minute: Some(1), ..Tenant::unrestricted(KeyId::new("k")) };
         let ring = ring(tenant);
         let holder = ring.holder(&KeyId::new("k")).unwrap();
         assert!(KeyPermit::admit(holder).is_ok());

@@ -7,8 +7,8 @@ use trunkline_core::id::ModelId;
 use trunkline_core::money::PicoUsd;
 use trunkline_core::policy::Tenant;
 use trunkline_core::snapshot::{Resolved, Snapshot};
-use trunkline_wire::Operation;
 use trunkline_wire::error::ErrorType;
+use trunkline_wire::operation::Operation;
 use trunkline_wire::request::{DataCollection, JsonMode, Peek, ProviderPreferences, SortBy};
 
 use crate::rejection::{Rejection, reject};
@@ -91,7 +91,8 @@ fn unknown_model(name: &str, snapshot: &Snapshot) -> Rejection {
     } else {
         format!("did you mean {}?", near.join(", "))
     };
-    let mut rejection = reject(ErrorType::ModelNotFound, format!("model `{shown}` does not exist; {hint}"));
+    let mut rejection =
+        reject(ErrorType::ModelNotFound, format!("model `{shown}` does not exist; {hint}"));
     rejection.param = Some("model".to_owned());
     rejection
 }
@@ -122,9 +123,13 @@ fn parameters(peek: &Peek) -> Vec<String> {
     if required { peek.parameters.names().map(str::to_owned).collect() } else { Vec::new() }
 }
 
-fn preferences(asked: Option<&ProviderPreferences>, suffix: Option<Sort>) -> Option<Box<Preferences>> {
+fn preferences(
+    asked: Option<&ProviderPreferences>,
+    suffix: Option<Sort>,
+) -> Option<Box<Preferences>> {
     let Some(asked) = asked else {
-        return suffix.map(|sort| Box::new(Preferences { sort: Some(sort), ..Preferences::default() }));
+        return suffix
+            .map(|sort| Box::new(Preferences { sort: Some(sort), ..Preferences::default() }));
     };
     let sort = asked.sort.as_ref().map(|sort| match sort.by {
         SortBy::Price => Sort::Price,
@@ -147,9 +152,17 @@ fn preferences(asked: Option<&ProviderPreferences>, suffix: Option<Sort>) -> Opt
         zero_retention: asked.zdr,
         quantizations: asked.quantizations.clone(),
         sort: sort.or(suffix),
-        min_throughput: asked.preferred_min_throughput.as_ref().and_then(|p| p.p50).map(|v| v as u32),
+        min_throughput: asked
+            .preferred_min_throughput
+            .as_ref()
+            .and_then(|p| p.p50)
+            .map(|v| v as u32),
         // Seconds, as OpenRouter writes it.
-        max_latency_ms: asked.preferred_max_latency.as_ref().and_then(|p| p.p50).map(|v| (v * 1e3) as u32),
+        max_latency_ms: asked
+            .preferred_max_latency
+            .as_ref()
+            .and_then(|p| p.p50)
+            .map(|v| (v * 1e3) as u32),
         max_price,
     }))
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use trunkline_core::draw::Rng;
 use trunkline_core::failure::FailureKind;
 use trunkline_core::plan::Plan;
 use trunkline_core::usage::{Cost, TokenCounts, cost};
-use trunkline_wire::Operation;
 use trunkline_wire::error::ErrorType;
+use trunkline_wire::operation::Operation;
 use uuid::Uuid;
 
 use crate::auth::KeyHolder;
@@ -112,16 +112,24 @@ pub struct Record {
     pub took_ms: u64,
 }
 
+/// What the background takes from the queue.
+pub enum Entry {
+    /// A closed record.
+    Record(Box<Record>),
+    /// Tell when everything before this was taken.
+    Barrier(oneshot::Sender<()>),
+}
+
 /// Opens and closes records.
 pub struct Ledger {
     telemetry: Arc<Telemetry>,
-    queue: mpsc::Sender<Box<Record>>,
+    queue: mpsc::Sender<Entry>,
     ids: Ids,
 }
 
 impl Ledger {
     /// A ledger, and the queue for its background writer.
-    pub fn new(telemetry: Arc<Telemetry>) -> (Self, mpsc::Receiver<Box<Record>>) {
+    pub fn new(telemetry: Arc<Telemetry>) -> (Self, mpsc::Receiver<Entry>) {
         let (queue, records) = mpsc::channel(QUEUE);
         (Self { telemetry, queue, ids: Ids::new() }, records)
     }
@@ -158,6 +166,15 @@ impl Ledger {
         self.ids.seed()
     }
 
+    /// Waits until every record that is closed by now can be found.
+    pub async fn written(&self) {
+        let (reached, wait) = oneshot::channel();
+        if self.queue.send(Entry::Barrier(reached)).await.is_ok() {
+            // The background ends only with the process.
+            let _ = wait.await;
+        }
+    }
+
     fn close(&self, mut record: Box<Record>) {
         let took = record.arrived.elapsed();
         record.took_ms = millis(took);
@@ -167,8 +184,11 @@ impl Ledger {
         }
         if let (Some(settlement), Some(lane)) = (&record.settlement, record.serving_lane()) {
             lane.meter.settled(settlement.tokens, settlement.cost.total());
+            if let Some(holder) = &record.key {
+                holder.spend(settlement.cost.total());
+            }
         }
-        if self.queue.try_send(record).is_err() {
+        if self.queue.try_send(Entry::Record(record)).is_err() {
             self.telemetry.record_dropped();
         }
     }

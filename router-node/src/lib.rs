@@ -4,14 +4,15 @@ pub mod pipeline;
 
 pub mod ingress;
 
-pub mod auth;
 pub mod admission;
-pub mod facts;
 pub mod attempt;
-pub mod relay;
-pub mod streaming;
+pub mod auth;
+pub mod facts;
+pub mod generations;
 pub mod ledger;
 pub mod rejection;
+pub mod relay;
+pub mod streaming;
 
 pub mod load;
 pub mod view;

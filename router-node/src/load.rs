@@ -37,7 +37,9 @@ impl Clock {
 
     /// The time of an instant.
     pub fn at(self, instant: Instant) -> u64 {
-        1_000 + u64::try_from(instant.saturating_duration_since(self.0).as_millis()).unwrap_or(u64::MAX)
+        1_000
+            + u64::try_from(instant.saturating_duration_since(self.0).as_millis())
+                .unwrap_or(u64::MAX)
     }
 }
 
@@ -71,11 +73,18 @@ impl EndpointLoad {
         let in_flight = self.in_flight.load(Relaxed);
         let ghost_milli = Ghost::from_bits(self.ghost.load(Relaxed)).at(now_ms);
         if self.clean.load(Relaxed) {
-            return LocalLoad { in_flight, ghost_milli, recently_good: true, ..LocalLoad::default() };
+            return LocalLoad {
+                in_flight,
+                ghost_milli,
+                recently_good: true,
+                ..LocalLoad::default()
+            };
         }
         let judged = self.judged();
         let admission = match judged.breaker.admission(now_ms) {
-            Admission::Admitted if self.free_credential(credentials, now_ms).is_none() => Admission::Cooling,
+            Admission::Admitted if self.free_credential(credentials, now_ms).is_none() => {
+                Admission::Cooling
+            }
             other => other,
         };
         LocalLoad {
@@ -149,7 +158,10 @@ impl EndpointLoad {
             }
             Penalty::Capacity => {
                 judged.breaker.return_trial(now_ms);
-                self.rest(credential, now_ms + failure.retry_after_ms.unwrap_or(COOLDOWN_DEFAULT_MS));
+                self.rest(
+                    credential,
+                    now_ms + failure.retry_after_ms.unwrap_or(COOLDOWN_DEFAULT_MS),
+                );
             }
             Penalty::Credential => {
                 judged.breaker.return_trial(now_ms);

@@ -10,13 +10,14 @@ use trunkline_core::breaker::Admission as Breaker;
 use trunkline_core::facts::Facts;
 use trunkline_core::plan::{self, Plan};
 use trunkline_upstream::Transport;
-use trunkline_wire::Operation;
+use trunkline_wire::operation::Operation;
 use trunkline_wire::request::{Delivery as Asked, Peek};
 
 use crate::admission::Admission;
 use crate::attempt::{Course, Delivery, Permits, Release};
 use crate::auth::{KeyHolder, KeyPermit};
 use crate::facts::facts_of;
+use crate::generations::Generations;
 use crate::ledger::{Decision, Ledger, OpenRecord};
 use crate::load::Clock;
 use crate::rejection::{self, Rejection};
@@ -32,6 +33,8 @@ pub struct Router {
     pub transport: Transport,
     /// The records.
     pub ledger: Arc<Ledger>,
+    /// Recent records.
+    pub generations: Arc<Generations>,
     /// The metrics.
     pub telemetry: Arc<Telemetry>,
     /// The bound on calls at once.
@@ -85,7 +88,11 @@ pub async fn run(
 }
 
 /// Everything before the first try: authenticate → parse → admit → snapshot → filters and plan.
-fn prepare(router: &Router, arrival: Arrival, record: &mut OpenRecord) -> Result<Prepared, Rejection> {
+fn prepare(
+    router: &Router,
+    arrival: Arrival,
+    record: &mut OpenRecord,
+) -> Result<Prepared, Rejection> {
     let view = router.view.load_full();
     let holder = view.keyring.authenticate(arrival.credential.as_ref())?;
     record.write(|r| r.key = Some(Arc::clone(&holder)));
@@ -149,7 +156,8 @@ impl Prepared {
         let timeouts = self.view.snapshot.timeouts(&self.peek.model);
         let total = Duration::from_millis(timeouts.total_ms);
         let patience = self.timeout.map_or(total, |asked| asked.min(total));
-        let assured = self.peek.delivery == Some(Asked::Assured) || self.view.snapshot.policy.retry.assured;
+        let assured =
+            self.peek.delivery == Some(Asked::Assured) || self.view.snapshot.policy.retry.assured;
         let release = match (self.peek.stream, assured) {
             (false, _) => Release::Whole,
             (true, false) => Release::AtFirstContent,

@@ -28,7 +28,9 @@ pub fn error_type_of(failed: &Failed) -> ErrorType {
         }
         FailureKind::Overloaded => ErrorType::ProviderOverloaded,
         FailureKind::RateLimited => ErrorType::ProviderRateLimited,
-        FailureKind::CredentialRefused | FailureKind::PaymentRequired => ErrorType::ProviderAuthentication,
+        FailureKind::CredentialRefused | FailureKind::PaymentRequired => {
+            ErrorType::ProviderAuthentication
+        }
         FailureKind::ModelMissing => ErrorType::ModelNotFound,
         FailureKind::ContextLength => ErrorType::ContextLengthExceeded,
         FailureKind::BadRequest => match failed.failure.status {
@@ -53,7 +55,8 @@ pub fn after_failure(failed: &Failed, provider: &str, why: GiveUp) -> Rejection 
     let error_type = error_type_of(failed);
     // What a provider says about our credentials is for operators, not for callers.
     let masked = error_type == ErrorType::ProviderAuthentication;
-    let said = if masked { "the provider refused this router's credentials" } else { &failed.message };
+    let said =
+        if masked { "the provider refused this router's credentials" } else { &failed.message };
     let note = match why {
         GiveUp::RetryBudget => "; not tried elsewhere: the retry budget of this model is used up",
         GiveUp::NoTime => "; not tried elsewhere: the call's deadline leaves no time",
@@ -81,7 +84,8 @@ pub fn after_failure(failed: &Failed, provider: &str, why: GiveUp) -> Rejection 
 /// The rejection when the hard filters left no endpoint.
 pub fn nothing_allowed(model: &str, exclusions: &[Exclusion]) -> Rejection {
     if !exclusions.is_empty() && exclusions.iter().all(|e| *e == Exclusion::ContextWindow) {
-        let message = format!("the prompt does not fit the context window of any endpoint of {model}");
+        let message =
+            format!("the prompt does not fit the context window of any endpoint of {model}");
         return reject(ErrorType::ContextLengthExceeded, message);
     }
     let mut names: Vec<String> = exclusions.iter().map(|e| e.as_str().to_owned()).collect();

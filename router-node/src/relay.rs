@@ -15,11 +15,12 @@ use trunkline_core::usage::TokenCounts;
 use trunkline_upstream::{Chunk, EventStream, Failed, Item};
 use trunkline_wire::chunk::{rewrite_chunk, usage_chunk};
 use trunkline_wire::error::ErrorBody;
+use trunkline_wire::operation::Operation;
 use trunkline_wire::sse;
 use trunkline_wire::usage::{Usage, UsageOut};
 
 use crate::attempt::Held;
-use crate::ledger::{Counted, OpenRecord, Settlement, millis};
+use crate::ledger::{Counted, OpenRecord, Record, Settlement, millis};
 use crate::rejection;
 use crate::view::View;
 
@@ -90,7 +91,8 @@ impl Relay {
         held: Held,
     ) -> Self {
         let now = Instant::now();
-        let first_check = terms.stall.min(terms.keep_alive).min(terms.deadline.saturating_duration_since(now));
+        let first_check =
+            terms.stall.min(terms.keep_alive).min(terms.deadline.saturating_duration_since(now));
         Self {
             waiting,
             source,
@@ -170,7 +172,9 @@ impl Relay {
 
     fn note_first_content(&mut self, now: Instant) {
         if let Some(record) = &mut self.record {
-            record.write(|r| r.first_content_ms = Some(millis(now.saturating_duration_since(r.arrived))));
+            record.write(|r| {
+                r.first_content_ms = Some(millis(now.saturating_duration_since(r.arrived)))
+            });
         }
     }
 
@@ -223,14 +227,21 @@ impl Relay {
     fn own_usage_chunk(&mut self, settlement: &Settlement) -> Piece {
         self.source = None;
         let details = cost_details(settlement);
-        let (id, created) = self.identity();
-        let data = usage_chunk(&id, created, &self.terms.model, &usage_out(settlement, &details));
+        let (operation, id, created) = self.identity();
+        let data = usage_chunk(
+            operation,
+            &id,
+            &self.terms.model,
+            created,
+            &usage_out(settlement, &details),
+        );
         Piece::Chunk { frame: sse::frame(&data), data }
     }
 
-    fn identity(&self) -> (String, u64) {
-        let read = |r: &crate::ledger::Record| (r.generation.to_string(), r.arrived_unix_ms / 1000);
-        self.record.as_ref().and_then(|record| record.read(read)).unwrap_or_default()
+    fn identity(&self) -> (Operation, String, u64) {
+        let read = |r: &Record| (r.operation, r.generation.to_string(), r.arrived_unix_ms / 1000);
+        let identity = self.record.as_ref().and_then(|record| record.read(read));
+        identity.unwrap_or((Operation::Chat, String::new(), 0))
     }
 
     fn fail(&mut self, failed: &Failed) -> Piece {
@@ -266,7 +277,10 @@ impl Relay {
                 return Poll::Ready(Some(if finished { self.complete() } else { self.stalled() }));
             }
             if now >= self.terms.deadline {
-                let failed = Failed::new(FailureKind::Deadline, "the call's deadline passed inside the answer");
+                let failed = Failed::new(
+                    FailureKind::Deadline,
+                    "the call's deadline passed inside the answer",
+                );
                 return Poll::Ready(Some(self.fail(&failed)));
             }
             let next = (self.last_heard + patience).min(self.terms.deadline);
@@ -284,7 +298,9 @@ impl Relay {
     /// The timer was set for a long silence; once the answer said why it ended, a short one is enough.
     fn hasten_after_finish(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         let grace_ends = tokio::time::Instant::from(self.last_heard + FINISH_GRACE);
-        if self.source.as_ref().is_some_and(EventStream::finished) && self.timer.deadline() > grace_ends {
+        if self.source.as_ref().is_some_and(EventStream::finished)
+            && self.timer.deadline() > grace_ends
+        {
             self.timer.as_mut().reset(grace_ends);
             return self.poll_silence(cx);
         }

@@ -48,7 +48,9 @@ impl Streaming {
                 State::Ended => return Poll::Ready(None),
                 State::Deciding { attempts, keep_alive, timer } => {
                     match attempts.as_mut().poll(cx) {
-                        Poll::Ready(Ok(Delivery::Stream(relay))) => self.state = State::Relaying(relay),
+                        Poll::Ready(Ok(Delivery::Stream(relay))) => {
+                            self.state = State::Relaying(relay)
+                        }
                         Poll::Ready(Ok(Delivery::Whole(_))) => self.state = State::Ended,
                         Poll::Ready(Err(rejection)) => {
                             self.state = State::Ended;

@@ -1,14 +1,16 @@
 //! Every metric's name, labels and meaning, and nothing else: code elsewhere calls methods. The catalogue is
 //! what `docs/metrics.md` is generated from.
 
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+};
 use metrics::{Unit, gauge, histogram};
 use trunkline_core::breaker::Admission;
 use trunkline_core::failure::FailureKind;
 use trunkline_core::money::PicoUsd;
 use trunkline_core::snapshot::{EndpointState, Verdict};
 use trunkline_core::usage::TokenCounts;
-use trunkline_wire::Operation;
+use trunkline_wire::operation::Operation;
 
 /// What a metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,31 +47,129 @@ const fn metric(
 
 /// All metrics of a router. Labels never hold a caller's free text.
 pub const CATALOGUE: &[Metric] = &[
-    metric("trunkline_requests_total", Kind::Counter, &["operation", "outcome"], "Calls by how they ended: completed, rejected, failed or abandoned; each call once."),
-    metric("trunkline_rejections_total", Kind::Counter, &["error_type"], "Calls that ended with an error, by error type."),
-    metric("trunkline_attempts_total", Kind::Counter, &["endpoint", "outcome"], "Tries at an endpoint by outcome: ok, or the kind of failure."),
-    metric("trunkline_call_duration_seconds", Kind::Histogram, &["operation"], "From the request's arrival to the end of its answer."),
-    metric("trunkline_ttft_seconds", Kind::Histogram, &["endpoint"], "From sending a streamed request to an endpoint to its first content."),
-    metric("trunkline_inter_token_seconds", Kind::Histogram, &["provider"], "Mean time between two chunks of a stream, one observation a stream."),
-    metric("trunkline_tokens_total", Kind::Counter, &["endpoint", "kind"], "Tokens: input, output, cached."),
-    metric("trunkline_cost_nanousd_total", Kind::Counter, &["endpoint"], "Cost of answers, in billionths of a US dollar."),
-    metric("trunkline_retries_total", Kind::Counter, &["step"], "Further tries by what was tried: turn, credential, again."),
-    metric("trunkline_retry_budget_exhausted_total", Kind::Counter, &[], "Further tries that the retry budget did not allow."),
-    metric("trunkline_panic_picks_total", Kind::Counter, &[], "Calls sent to an endpoint only because nothing better existed."),
+    metric(
+        "trunkline_requests_total",
+        Kind::Counter,
+        &["operation", "outcome"],
+        "Calls by how they ended: completed, rejected, failed or abandoned; each call once.",
+    ),
+    metric(
+        "trunkline_rejections_total",
+        Kind::Counter,
+        &["error_type"],
+        "Calls that ended with an error, by error type.",
+    ),
+    metric(
+        "trunkline_attempts_total",
+        Kind::Counter,
+        &["endpoint", "outcome"],
+        "Tries at an endpoint by outcome: ok, or the kind of failure.",
+    ),
+    metric(
+        "trunkline_call_duration_seconds",
+        Kind::Histogram,
+        &["operation"],
+        "From the request's arrival to the end of its answer.",
+    ),
+    metric(
+        "trunkline_ttft_seconds",
+        Kind::Histogram,
+        &["endpoint"],
+        "From sending a streamed request to an endpoint to its first content.",
+    ),
+    metric(
+        "trunkline_inter_token_seconds",
+        Kind::Histogram,
+        &["provider"],
+        "Mean time between two chunks of a stream, one observation a stream.",
+    ),
+    metric(
+        "trunkline_tokens_total",
+        Kind::Counter,
+        &["endpoint", "kind"],
+        "Tokens: input, output, cached.",
+    ),
+    metric(
+        "trunkline_cost_nanousd_total",
+        Kind::Counter,
+        &["endpoint"],
+        "Cost of answers, in billionths of a US dollar.",
+    ),
+    metric(
+        "trunkline_retries_total",
+        Kind::Counter,
+        &["step"],
+        "Further tries by what was tried: turn, credential, again.",
+    ),
+    metric(
+        "trunkline_retry_budget_exhausted_total",
+        Kind::Counter,
+        &[],
+        "Further tries that the retry budget did not allow.",
+    ),
+    metric(
+        "trunkline_panic_picks_total",
+        Kind::Counter,
+        &[],
+        "Calls sent to an endpoint only because nothing better existed.",
+    ),
     metric("trunkline_calls_in_flight", Kind::Gauge, &[], "Calls at the moment."),
-    metric("trunkline_endpoint_in_flight", Kind::Gauge, &["endpoint"], "Calls at an endpoint at the moment, from this router."),
-    metric("trunkline_endpoint_weight", Kind::Gauge, &["endpoint"], "Cluster-wide weight; 65,536 is an operator weight of 1."),
-    metric("trunkline_endpoint_verdict", Kind::Gauge, &["endpoint"], "What the probers agree on: 0 unknown, 1 up, 2 degraded, 3 advisory down, 4 zone down, 5 down, 6 config error."),
-    metric("trunkline_endpoint_breaker", Kind::Gauge, &["endpoint"], "This router's own judgement: 0 admitted, 1 trial due, 2 cooling down, 3 ejected."),
-    metric("trunkline_applied_revision", Kind::Gauge, &[], "The store revision that calls are served from."),
-    metric("trunkline_watch_age_seconds", Kind::Gauge, &[], "Time since the store was last heard of."),
-    metric("trunkline_table_digest", Kind::Gauge, &[], "First 48 bits of the digest of verdicts and weights: equal on all routers at one revision."),
-    metric("trunkline_records_dropped_total", Kind::Counter, &[], "Call records lost because the background writer did not keep up."),
+    metric(
+        "trunkline_endpoint_in_flight",
+        Kind::Gauge,
+        &["endpoint"],
+        "Calls at an endpoint at the moment, from this router.",
+    ),
+    metric(
+        "trunkline_endpoint_weight",
+        Kind::Gauge,
+        &["endpoint"],
+        "Cluster-wide weight; 65,536 is an operator weight of 1.",
+    ),
+    metric(
+        "trunkline_endpoint_verdict",
+        Kind::Gauge,
+        &["endpoint"],
+        "What the probers agree on: 0 unknown, 1 up, 2 degraded, 3 advisory down, 4 zone down, 5 down, 6 config error.",
+    ),
+    metric(
+        "trunkline_endpoint_breaker",
+        Kind::Gauge,
+        &["endpoint"],
+        "This router's own judgement: 0 admitted, 1 trial due, 2 cooling down, 3 ejected.",
+    ),
+    metric(
+        "trunkline_applied_revision",
+        Kind::Gauge,
+        &[],
+        "The store revision that calls are served from.",
+    ),
+    metric(
+        "trunkline_watch_age_seconds",
+        Kind::Gauge,
+        &[],
+        "Time since the store was last heard of.",
+    ),
+    metric(
+        "trunkline_table_digest",
+        Kind::Gauge,
+        &[],
+        "First 48 bits of the digest of verdicts and weights: equal on all routers at one revision.",
+    ),
+    metric(
+        "trunkline_records_dropped_total",
+        Kind::Counter,
+        &[],
+        "Call records lost because the background writer did not keep up.",
+    ),
 ];
 
 /// Bucket bounds, in seconds: time to first token, whole calls, time between tokens.
 pub const BUCKETS: &[(&str, &[f64])] = &[
-    ("trunkline_call_duration_seconds", &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0]),
+    (
+        "trunkline_call_duration_seconds",
+        &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0],
+    ),
     ("trunkline_ttft_seconds", &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
     ("trunkline_inter_token_seconds", &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0]),
 ];
@@ -125,9 +225,7 @@ struct CallMeter {
 impl CallMeter {
     fn new(operation: Operation) -> Self {
         let name = operation.name();
-        let ending = |e: Ending| {
-            counter!("trunkline_requests_total", "operation" => name, "outcome" => e.as_str())
-        };
+        let ending = |e: Ending| counter!("trunkline_requests_total", "operation" => name, "outcome" => e.as_str());
         Self {
             endings: Ending::ALL.map(ending),
             duration: histogram!("trunkline_call_duration_seconds", "operation" => name),
@@ -152,7 +250,8 @@ impl Telemetry {
         describe();
         let retry = |step: &'static str| counter!("trunkline_retries_total", "step" => step);
         Self {
-            calls: [Operation::Chat, Operation::Completion, Operation::Embedding].map(CallMeter::new),
+            calls: [Operation::Chat, Operation::Completion, Operation::Embedding]
+                .map(CallMeter::new),
             retry_turn: retry("turn"),
             retry_credential: retry("credential"),
             retry_again: retry("again"),
@@ -256,9 +355,7 @@ impl EndpointMeter {
     pub fn new(state: &EndpointState) -> Self {
         let endpoint = &state.endpoint;
         let name = endpoint.name();
-        let tokens = |kind: &'static str| {
-            counter!("trunkline_tokens_total", "endpoint" => name.clone(), "kind" => kind)
-        };
+        let tokens = |kind: &'static str| counter!("trunkline_tokens_total", "endpoint" => name.clone(), "kind" => kind);
         let provider = endpoint.provider.as_str().to_owned();
         Self {
             ok: counter!("trunkline_attempts_total", "endpoint" => name.clone(), "outcome" => "ok"),
@@ -284,7 +381,8 @@ impl EndpointMeter {
     /// A try failed.
     pub fn failed(&self, kind: FailureKind) {
         let endpoint = self.name.clone();
-        counter!("trunkline_attempts_total", "endpoint" => endpoint, "outcome" => kind.as_str()).increment(1);
+        counter!("trunkline_attempts_total", "endpoint" => endpoint, "outcome" => kind.as_str())
+            .increment(1);
     }
 
     /// A stream's first content came this long after it was asked for.
@@ -339,7 +437,8 @@ fn describe() {
 
 /// `docs/metrics.md`, made from the catalogue.
 pub fn reference(title: &str, catalogue: &[Metric]) -> String {
-    let mut page = format!("## {title}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+    let mut page =
+        format!("## {title}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     for m in catalogue {
         let kind = match m.kind {
             Kind::Counter => "counter",

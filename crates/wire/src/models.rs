@@ -143,86 +143,128 @@ pub struct Quantiles {
     pub p99: f64,
 }
 
-/// `GET /v1/generation?id=`, in [`Data`]: the record of one call.
+/// `GET /v1/generation`: everything that was recorded about one call but its text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Generation {
-    /// The call's id, as in `x-trunkline-generation-id`.
+    /// The generation's id.
     pub id: String,
+    /// The caller's id for the call, or the generation's.
+    pub request_id: String,
+    /// The public part of the caller's key; `None` when the call was not authenticated.
+    pub key: Option<String>,
+    /// `chat`, `completion` or `embedding`.
+    pub operation: String,
     /// The model asked for.
     pub requested_model: String,
-    /// The model that answered; absent when none did.
+    /// The model that answered.
     pub model: Option<String>,
     /// The provider that answered.
     pub provider_name: Option<String>,
-    /// When the call came in, in milliseconds since 1970.
+    /// Milliseconds since 1970 at the call's arrival.
     pub created_ms: u64,
-    /// The answer was streamed.
+    /// The answer was a stream.
     pub streamed: bool,
-    /// How the call ended: `completed`, `rejected`, `failed` or `abandoned`.
+    /// `completed`, `rejected`, `failed` or `abandoned`.
     pub outcome: String,
-    /// Why the answer ended, by the dialect's names.
-    pub finish_reason: Option<String>,
-    /// Why there is no answer, by the names of the error table.
+    /// The error's type, when there was one.
     pub error_type: Option<String>,
-    /// Tokens of the prompt.
+    /// The caller's end user.
+    pub user: Option<String>,
+    /// The caller's tags that the policy keeps.
+    pub tags: Vec<(String, String)>,
+    /// Prompt tokens.
     pub tokens_prompt: u64,
-    /// Tokens generated.
+    /// Answer tokens.
     pub tokens_completion: u64,
-    /// Of the prompt's, read from a cache.
+    /// Prompt tokens read from cache.
     pub tokens_cached: u64,
-    /// Of those generated, spent on reasoning.
+    /// Answer tokens spent on reasoning.
     pub tokens_reasoning: u64,
-    /// What the call cost.
+    /// The counts are ours, because the provider sent none.
+    pub tokens_estimated: bool,
+    /// What the call cost, in USD.
     pub total_cost: Usd,
-    /// Time to the first content, in milliseconds.
+    /// Milliseconds from arrival to the first content; `None` for an answer in one piece.
     pub latency_ms: Option<u64>,
-    /// Time to the end, in milliseconds.
-    pub generation_time_ms: Option<u64>,
-    /// Every attempt, in order.
+    /// Milliseconds from arrival to the end.
+    pub generation_time_ms: u64,
+    /// Every try, in order.
     pub attempts: Vec<GenerationAttempt>,
-    /// What the choice was made from.
+    /// Why it went where it went; `None` when it was rejected before.
     pub decision: Option<GenerationDecision>,
 }
 
-/// One attempt of a call.
+/// One try.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GenerationAttempt {
-    /// The endpoint's id.
+    /// The endpoint, as `provider/model@region`.
     pub endpoint: String,
-    /// The provider's name.
+    /// The endpoint's id.
+    pub endpoint_id: String,
+    /// Who runs it.
     pub provider_name: String,
     /// The model.
     pub model: String,
-    /// The provider's HTTP status, if it answered.
+    /// The provider's HTTP status, when it was no success.
     pub status: Option<u16>,
-    /// Why it failed, by the names of the error table; absent when it did not.
-    pub error_type: Option<String>,
-    /// How long it took, in milliseconds.
+    /// The kind of failure; `None` when it worked.
+    pub failure: Option<String>,
+    /// Milliseconds from the call's arrival to the try.
+    pub began_ms: u64,
+    /// Milliseconds until it was decided: first content, whole answer or failure.
     pub duration_ms: u64,
+    /// Parameters that the endpoint does not support and that were left out.
+    pub dropped_parameters: Vec<String>,
 }
 
-/// What a routing decision was a function of.
+/// What was decided, with all it depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationDecision {
-    /// The store's revision.
+    /// The store revision it was decided at.
     pub revision: u64,
-    /// The policy and its version.
+    /// The policy's version.
     pub policy: String,
-    /// How many endpoints were candidates.
-    pub candidates: u32,
-    /// How many endpoints were excluded, by reason.
-    pub excluded: Vec<ExclusionCount>,
+    /// The seed of its draws, in hex.
+    pub seed: String,
+    /// Every endpoint that was looked at.
+    pub candidates: Vec<DecisionCandidate>,
+    /// The plan: endpoints in the order they would be tried.
+    pub turns: Vec<DecisionTurn>,
 }
 
-/// How many endpoints one condition excluded.
+/// An endpoint that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExclusionCount {
-    /// The condition by name.
-    pub reason: String,
-    /// How many endpoints.
-    pub endpoints: u32,
+pub struct DecisionCandidate {
+    /// The endpoint, as `provider/model@region`.
+    pub endpoint: String,
+    /// The endpoint's id.
+    pub endpoint_id: String,
+    /// Why it was left out; `None` when it was not.
+    pub excluded: Option<String>,
+    /// What the probers agree on.
+    pub verdict: String,
+    /// Its cluster-wide weight, Q16.
+    pub weight: u32,
+    /// Calls in flight there from this router.
+    pub in_flight: u32,
+    /// Ghost load, in thousandths of a call.
+    pub ghost_milli: u32,
+    /// The breaker's word.
+    pub breaker: String,
+    /// The share of calls kept away after 429s, in ‰.
+    pub throttle_permille: u32,
 }
 
+/// One place in the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionTurn {
+    /// The endpoint, as `provider/model@region`.
+    pub endpoint: String,
+    /// The endpoint's id.
+    pub endpoint_id: String,
+    /// Why it stands here.
+    pub reason: String,
+}
 /// `GET /v1/key`, in [`Data`]: the caller's limits and spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {

@@ -57,9 +57,9 @@ impl Body for Payload {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Events(events) => events.poll_frame(cx),
-            Self::Grpc(body) => {
-                Pin::new(body).poll_frame(cx).map(|f| f.map(|f| f.map_err(|e| Cut::Grpc(e.to_string()))))
-            }
+            Self::Grpc(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|f| f.map(|f| f.map_err(|e| Cut::Grpc(e.to_string())))),
         }
     }
 

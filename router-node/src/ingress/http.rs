@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tower::ServiceExt;
-use trunkline_wire::Operation;
 use trunkline_wire::error::{ErrorBody, ErrorType};
+use trunkline_wire::operation::Operation;
 
 use crate::ingress::body::Payload;
 use crate::ingress::pages;
@@ -49,7 +51,10 @@ impl Public {
     ///
     /// # Errors
     /// None: every failure is a response.
-    pub async fn answer(self, request: Request<Incoming>) -> Result<Response<Payload>, std::convert::Infallible> {
+    pub async fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Payload>, std::convert::Infallible> {
         if is_grpc(request.headers()) {
             let response = self.grpc.oneshot(request).await?;
             return Ok(response.map(Payload::Grpc));
@@ -87,7 +92,11 @@ async fn page(router: &Arc<Router>, request: &Request<Incoming>) -> Response<Pay
     }
 }
 
-async fn call(router: &Arc<Router>, operation: Operation, request: Request<Incoming>) -> Response<Payload> {
+async fn call(
+    router: &Arc<Router>,
+    operation: Operation,
+    request: Request<Incoming>,
+) -> Response<Payload> {
     let (head, body) = request.into_parts();
     let request_id = request_id(&head.headers);
     let record = router.ledger.open(operation, request_id);
@@ -109,7 +118,9 @@ async fn call(router: &Arc<Router>, operation: Operation, request: Request<Incom
     };
     let response = match pipeline::run(router, arrival, record).await {
         Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
-        Ok(Answer::Stream(stream)) => stream_response(Payload::events(stream, ids.0.clone(), String::new())),
+        Ok(Answer::Stream(stream)) => {
+            stream_response(Payload::events(stream, ids.0.clone(), String::new()))
+        }
         Err(rejection) => error_response(&rejection),
     };
     identified(router, response, &ids)
@@ -142,7 +153,8 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Rejection> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
         return Err(too_large());
     }
@@ -151,17 +163,24 @@ async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Rejecti
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(reject(ErrorType::InvalidRequest, "the request's body broke off")),
-        Err(_) => Err(reject(ErrorType::InvalidRequest, "the request's body did not come within 60 seconds")),
+        Err(_) => Err(reject(
+            ErrorType::InvalidRequest,
+            "the request's body did not come within 60 seconds",
+        )),
     }
 }
 
 fn too_large() -> Rejection {
-    let message = format!("the body is larger than {} MiB; shorten the prompt", MAX_BODY_BYTES >> 20);
+    let message =
+        format!("the body is larger than {} MiB; shorten the prompt", MAX_BODY_BYTES >> 20);
     reject(ErrorType::PayloadTooLarge, message)
 }
 
 fn no_such_route() -> Rejection {
-    reject(ErrorType::NotFound, "no such route; the API begins at /v1, for instance /v1/chat/completions")
+    reject(
+        ErrorType::NotFound,
+        "no such route; the API begins at /v1, for instance /v1/chat/completions",
+    )
 }
 
 fn not_allowed(method: &'static str) -> Response<Payload> {
@@ -208,11 +227,19 @@ fn error_response(error: &ErrorBody) -> Response<Payload> {
     response
 }
 
-fn identified(router: &Router, mut response: Response<Payload>, ids: &(String, String)) -> Response<Payload> {
+fn identified(
+    router: &Router,
+    mut response: Response<Payload>,
+    ids: &(String, String),
+) -> Response<Payload> {
     let (generation, request) = ids;
     let view = router.view.load();
     let headers = response.headers_mut();
-    let named = [(X_GENERATION_ID, generation), (X_REQUEST_ID, request), (X_POLICY, &view.snapshot.policy.version)];
+    let named = [
+        (X_GENERATION_ID, generation),
+        (X_REQUEST_ID, request),
+        (X_POLICY, &view.snapshot.policy.version),
+    ];
     for (name, value) in named {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);

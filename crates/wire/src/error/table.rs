@@ -40,6 +40,8 @@ pub enum ErrorType {
     Cancelled,
     /// A defect of the router.
     Internal,
+    /// The providers that could answer say that they are overloaded.
+    ProviderOverloaded,
     /// No provider could be reached.
     ProviderUnavailable,
     /// The providers answered with failures.
@@ -110,7 +112,7 @@ const fn passing(status: u16, grpc: i32, names: Names, remedy: &'static str) -> 
 }
 
 /// The table. A row's place is its kind's place in [`ErrorType`].
-const ROWS: [(ErrorType, ErrorRow); 24] = [
+const ROWS: [(ErrorType, ErrorRow); 25] = [
     (
         ErrorType::InvalidRequest,
         lasting(
@@ -257,6 +259,15 @@ const ROWS: [(ErrorType, ErrorRow); 24] = [
             grpc::INTERNAL,
             (SERVER, "internal"),
             "Report it with the `x-request-id` of the response.",
+        ),
+    ),
+    (
+        ErrorType::ProviderOverloaded,
+        passing(
+            503,
+            grpc::UNAVAILABLE,
+            (SERVER, "provider_overloaded"),
+            "Wait for `retry_after`, or name further models in `models`.",
         ),
     ),
     (
