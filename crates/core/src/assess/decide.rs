@@ -58,16 +58,16 @@ fn row(tally: &Tally<'_>) -> Row {
 
 /// The majority's opinion.
 ///
-/// That an endpoint is down must be the word of a majority of all *assigned* observers, not merely of those
+/// What takes an endpoint out must be the word of a majority of all *assigned* observers, not merely of those
 /// that were heard: silence is no agreement, and an observer that falls silent can never eject.
 fn agreed(tally: &Tally<'_>, heard: &Heard) -> Verdict {
     let quorum = heard.voices / 2 + 1;
-    let down_quorum = heard.assigned / 2 + 1;
+    let ejecting_quorum = heard.assigned / 2 + 1;
     if heard.voices == 0 {
         Verdict::Unknown
-    } else if heard.config >= quorum {
+    } else if heard.config >= ejecting_quorum {
         Verdict::ConfigError
-    } else if heard.voices >= MIN_VOICES && heard.down >= down_quorum && zones_agree(tally) {
+    } else if heard.voices >= MIN_VOICES && heard.down >= ejecting_quorum && zones_agree(tally) {
         Verdict::Down
     } else if heard.voices == 1 && heard.down == 1 {
         Verdict::AdvisoryDown

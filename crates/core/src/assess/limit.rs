@@ -49,9 +49,12 @@ pub(super) fn ejections(drafts: &mut [Draft<'_>]) -> bool {
     disruption
 }
 
+/// Down, and not by what a majority of the observers heard from live traffic: a few that claim to have heard
+/// from it cannot undo the protection, nor can a few that deny it bring it about.
 fn down_to_probes_alone(draft: &Draft<'_>) -> bool {
     let heard = &draft.row.heard;
-    draft.row.agreed == Verdict::Down && heard.down_active_only == heard.down
+    let by_live_traffic = heard.down - heard.down_active_only;
+    draft.row.agreed == Verdict::Down && by_live_traffic <= heard.assigned / 2
 }
 
 /// Whether most providers are down to probes alone. A provider is down when more than half of its endpoints

@@ -306,7 +306,9 @@ fn most_providers_down_to_probes_alone_is_a_disruption() {
     assert!(table.rows.values().all(|row| row.verdict != Verdict::Down));
     assert_eq!(world.row("x").limited, Some(Limit::Disruption));
     world.says(0, "x", of_vote(Down));
-    assert!(!world.table_in("a").disruption, "live traffic saw one of the three down");
+    assert!(world.table_in("a").disruption, "one that heard of it from live traffic is not enough");
+    world.says(1, "x", of_vote(Down));
+    assert!(!world.table_in("a").disruption, "only two are left that probes alone find down");
 }
 
 #[test]

@@ -7,9 +7,7 @@ use crate::assess::{Draft, Limit, Row};
 use crate::id::Zone;
 use crate::money::PicoUsd;
 use crate::policy::{Policy, Strategy};
-use crate::score::{
-    Bucket, ONE_Q16, lower_median, permille_q16, ratio_power_q16, two_to_minus_quarters_q16,
-};
+use crate::score::{Bucket, ONE_Q16, permille_q16, ratio_power_q16, two_to_minus_quarters_q16};
 use crate::snapshot::{Snapshot, Verdict, Weight};
 
 /// From this success on, in ‰, health takes nothing away.
@@ -34,6 +32,9 @@ const MIN_LATENCY_Q16: u32 = ONE_Q16 / 20;
 const SHAPE_INPUT_TOKENS: u64 = 1_000;
 /// … and answer tokens.
 const SHAPE_OUTPUT_TOKENS: u64 = 250;
+/// The speed of an endpoint whose speed nobody measured: 45 tokens a second, neither fast nor slow. A constant,
+/// so that one endpoint's speed never changes what another's is taken for.
+const USUAL_SPEED: Bucket = Bucket::new(22);
 /// The least share of an endpoint that may be called is the largest of its model divided by this.
 const FLOOR_DIVISOR: u32 = 100;
 
@@ -137,9 +138,7 @@ pub(super) fn for_zone(drafts: &mut [Draft<'_>], zone: &Zone) {
 fn form_factors(model: &mut [Draft<'_>], rule: &Rule) {
     let eligible = || model.iter().filter(|d| d.row.eligible());
     let cheapest = eligible().map(expected_price).min().unwrap_or(PicoUsd::ZERO);
-    // A speed that nobody measured is taken to be the usual one, not the best one.
-    let usual_speed = lower_median(eligible().filter_map(|d| d.row.scores.tokens_per_second_p50));
-    let pace = |d: &Draft<'_>| pace(&d.row, rule.latency, usual_speed);
+    let pace = |d: &Draft<'_>| pace(&d.row, rule.latency);
     let fastest = eligible().filter_map(pace).min();
     for draft in model {
         let price = expected_price(draft);
@@ -199,11 +198,11 @@ fn capacity_factor(row: &Row) -> u32 {
 }
 
 /// How long an endpoint takes; `None` when it does not count or was not measured.
-fn pace(row: &Row, pace: Pace, usual_speed: Option<Bucket>) -> Option<Bucket> {
+fn pace(row: &Row, pace: Pace) -> Option<Bucket> {
     let scores = &row.scores;
     match pace {
         Pace::Answer => {
-            let speed = scores.tokens_per_second_p50.or(usual_speed);
+            let speed = scores.tokens_per_second_p50.unwrap_or(USUAL_SPEED);
             Some(answer_time(scores.ttft_p50?, speed))
         }
         Pace::FirstContent => scores.ttft_p50,
@@ -216,10 +215,9 @@ fn pace(row: &Row, pace: Pace, usual_speed: Option<Bucket>) -> Option<Bucket> {
 }
 
 /// `ttft + n_out / speed`, as a bucket of milliseconds.
-fn answer_time(ttft: Bucket, speed: Option<Bucket>) -> Bucket {
+fn answer_time(ttft: Bucket, speed: Bucket) -> Bucket {
     let output_q16 = (SHAPE_OUTPUT_TOKENS * 1_000) << 32;
-    let tokens = speed.map_or(0, |speed| output_q16 / speed.edge_q16());
-    Bucket::of_q16(ttft.edge_q16() + tokens)
+    Bucket::of_q16(ttft.edge_q16() + output_q16 / speed.edge_q16())
 }
 
 fn latency_factor(own: Bucket, fastest: Bucket) -> u32 {
