@@ -60,19 +60,28 @@ fn read_tree(text: &str) -> Result<Node, Problems> {
 }
 
 fn syntax_problem(text: &str, error: &SyntaxError) -> Problems {
-    let line = source_line(text, error.place.line);
-    let indent = line.chars().take_while(|c| c.is_whitespace());
-    let message = if indent.clone().any(|c| c == '\t') {
-        "a tab stands in the indentation; YAML is indented with spaces".to_owned()
-    } else {
-        error.message.clone()
+    let tab = tab_near(text, error.place.line);
+    let (place, message) = match tab {
+        Some(place) => {
+            (place, "a tab stands in the indentation; YAML is indented with spaces".to_owned())
+        }
+        None => (error.place, error.message.clone()),
     };
     let mut problems = Problems::one("", message);
     for problem in &mut problems.0 {
-        (problem.line, problem.column) = (error.place.line, error.place.column);
-        line.clone_into(&mut problem.snippet);
+        (problem.line, problem.column) = (place.line, place.column);
+        source_line(text, place.line).clone_into(&mut problem.snippet);
     }
     problems
+}
+
+/// A tab in the indentation of the line or the next: the parser may notice it only at the line before.
+fn tab_near(text: &str, line: u32) -> Option<Place> {
+    [line, line.saturating_add(1)].into_iter().find_map(|line| {
+        let indent = source_line(text, line).chars().take_while(|c| c.is_whitespace());
+        let column = indent.enumerate().find(|(_, c)| *c == '\t').map(|(at, _)| at + 1)?;
+        Some(Place { line, column: u32::try_from(column).ok()? })
+    })
 }
 
 /// Adds the places, reading the text again for them: only the unhappy path pays.

@@ -195,6 +195,11 @@ fn words(schema: &Schema) -> Vec<&str> {
     words_of(schema).unwrap_or_default()
 }
 
+/// Whether any text will do.
+fn free_text(schema: &Schema) -> bool {
+    kinds(schema).contains(&"string") && words_of(schema).is_none()
+}
+
 fn required(schema: &Schema) -> impl Iterator<Item = &str> {
     let keys = schema.get("required").and_then(Schema::as_array);
     keys.into_iter().flatten().filter_map(Schema::as_str)
@@ -262,7 +267,9 @@ fn found_in_words(value: &Value) -> String {
 fn remedy(value: &Value, choices: &[&Schema]) -> &'static str {
     let wants = |kind: &str| choices.iter().any(|s| kinds(s).contains(&kind));
     match value {
-        Value::Number(_) | Value::Bool(_) if wants("string") => "; put it in quotes",
+        Value::Number(_) | Value::Bool(_) if choices.iter().any(|s| free_text(s)) => {
+            "; put it in quotes"
+        }
         Value::Text(t) if wants("boolean") && matches!(t.as_str(), "yes" | "on") => {
             "; write true without quotes"
         }

@@ -240,25 +240,13 @@ fn price(path: &str, entry: &PriceEntry, problems: &mut Problems) -> Price {
         })
     };
     let million = 1e6;
-    let (cache_read, cache_write) = (entry.cache_read, entry.cache_write);
-    Price {
-        input: amount("input", entry.input, MAX_USD_PER_MILLION, million),
-        output: amount("output", entry.output, MAX_USD_PER_MILLION, million),
-        cache_read: amount(
-            "cache_read",
-            cache_read.unwrap_or(entry.input),
-            MAX_USD_PER_MILLION,
-            million,
-        ),
-        cache_write: amount(
-            "cache_write",
-            cache_write.unwrap_or(entry.input),
-            MAX_USD_PER_MILLION,
-            million,
-        ),
-        request: amount("request", entry.request, MAX_USD_EACH, 1.0),
-        image: amount("image", entry.image, MAX_USD_EACH, 1.0),
-    }
+    let mut token = |field: &str, usd: f64| amount(field, usd, MAX_USD_PER_MILLION, million);
+    let (input, output) = (token("input", entry.input), token("output", entry.output));
+    let cache_read = entry.cache_read.map_or(input, |usd| token("cache_read", usd));
+    let cache_write = entry.cache_write.map_or(input, |usd| token("cache_write", usd));
+    let request = amount("request", entry.request, MAX_USD_EACH, 1.0);
+    let image = amount("image", entry.image, MAX_USD_EACH, 1.0);
+    Price { input, output, cache_read, cache_write, request, image }
 }
 
 fn capabilities(path: &str, entries: &[CapabilityEntry], problems: &mut Problems) -> Capabilities {

@@ -1,1 +1,82 @@
-//! Tests.
+//! What a keys document accepts, what it refuses, and in which words.
+
+use super::*;
+use crate::catalog;
+
+const HASH: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+fn document() -> String {
+    format!(
+        "version: 1\nkeys:\n  - id: Abcd1234\n    hash: {HASH}\n    note: the search team\n    \
+         models: [openai/gpt-4o]\n    providers: [any]\n    data: {{no_training: true}}\n    \
+         max_concurrency: 10\n    requests_per_minute: 600\n  - {{id: zzzz0000, hash: {HASH}}}\n"
+    )
+}
+
+fn complaints(text: &str) -> Vec<String> {
+    let problems = parse(text).unwrap_err();
+    problems
+        .0
+        .iter()
+        .map(|p| format!("{}:{} {}: {}", p.line, p.column, p.path, p.message))
+        .collect()
+}
+
+#[test]
+fn what_is_written_is_what_holders_may_do() {
+    let keys = parse(&document()).unwrap();
+    let tenant = &keys[0].tenant;
+    assert_eq!(keys[0].hash[..3], [0x00, 0x11, 0x22]);
+    assert_eq!(tenant.key, KeyId::new("Abcd1234"));
+    assert_eq!(tenant.models, Some(vec![ModelId::new("openai/gpt-4o")]));
+    assert_eq!(tenant.providers, Some(vec![ProviderId::new("any")]));
+    assert_eq!((tenant.max_concurrency, tenant.requests_per_minute), (Some(10), Some(600)));
+    assert!(tenant.data.no_training);
+    assert_eq!(keys[1].tenant, Tenant::unrestricted(KeyId::new("zzzz0000")));
+}
+
+#[test]
+fn a_stored_record_reads_as_in_the_document() {
+    let loaded = load::<KeysDocument>(&document()).unwrap().document;
+    let record = canonical::json(&loaded.keys[0]).unwrap();
+    assert_eq!(parse_one(&record).unwrap(), parse(&document()).unwrap()[0]);
+    assert_eq!(parse(&canonical(&document()).unwrap()).unwrap(), parse(&document()).unwrap());
+}
+
+#[test]
+fn every_mistake_is_named_with_its_remedy() {
+    let text = document()
+        .replace("Abcd1234", "tl_Abcd1234")
+        .replacen(HASH, "tl_Abcd1234_secret", 1)
+        .replace("[any]", "[]")
+        .replace("max_concurrency: 10", "max_concurrency: 0")
+        .replace("zzzz0000", "tl_Abcd1234");
+    let found = complaints(&text);
+    let expected = [
+        "3:9 keys[0].id: an id is the 8 letters or digits after `tl_`",
+        "4:11 keys[0].hash: a hash is 64 hexadecimal digits, never the key itself",
+        "7:5 keys[0].providers: an empty list would refuse every call",
+        "9:22 keys[0].max_concurrency: out of range; use 1 to 1000000",
+        "11:10 keys[1].id: `tl_Abcd1234` is also the id of keys[0]",
+        "11:10 keys[1].id: an id is the 8 letters or digits after `tl_`",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn names_that_do_not_exist_are_told_with_the_nearest_that_do() {
+    let catalog = "version: 1\nproviders: [{id: anyone, base_url: 'https://a.example', endpoints: [{model: openai/gpt-4}]}]";
+    let catalog = catalog::parse(catalog).unwrap();
+    let problems = parse_against(&document(), &catalog).unwrap_err();
+    let messages: Vec<&str> = problems.0.iter().map(|p| p.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "there is no model `openai/gpt-4o` in the catalog; did you mean `openai/gpt-4`?",
+            "there is no provider `any` in the catalog; did you mean `anyone`?",
+        ]
+    );
+}
