@@ -6,6 +6,7 @@ mod bootstrap;
 mod cli;
 mod dev;
 mod file;
+mod page;
 mod resolve;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub use bootstrap::{Documents, Written, check};
 pub use cli::{Cli, DemoArgs, DevArgs, LocalPorts, ServeArgs};
 pub use dev::{Dev, KnownProvider, known_providers};
 pub use file::{ConfigFile, LogLevel};
+pub use page::config_page;
 
 /// The longest secret file, in bytes; a key has some hundred, so a wrong path shows.
 const MAX_SECRET_BYTES: u64 = 16 * 1024;

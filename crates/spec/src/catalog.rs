@@ -73,6 +73,7 @@ pub struct ProviderEntry {
     pub id: String,
     /// How it speaks.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "openai"))]
     pub dialect: DialectEntry,
     /// Where it is called: scheme, host, optional port and path prefix, such as `https://api.openai.com/v1`.
     pub base_url: String,
@@ -81,6 +82,7 @@ pub struct ProviderEntry {
     pub credentials: Vec<SecretEntry>,
     /// Allows `http://` to addresses other than loopback ones: prompts and keys then travel unencrypted.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = false))]
     pub allow_plaintext: bool,
     /// What it serves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -116,6 +118,7 @@ pub struct EndpointEntry {
     pub model: String,
     /// Where it runs, as the provider calls it.
     #[serde(default = "global", skip_serializing_if = "is_global")]
+    #[schemars(extend("default" = "global"))]
     pub region: String,
     /// The provider's own name for the model; the model's name when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,6 +129,7 @@ pub struct EndpointEntry {
     /// Prompt and answer together, in tokens.
     #[serde(default = "default_context", skip_serializing_if = "is_default_context")]
     #[schemars(range(min = 1, max = 100_000_000))]
+    #[schemars(extend("default" = 128_000))]
     pub context_tokens: u64,
     /// The longest answer, in tokens; the whole context when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +137,7 @@ pub struct EndpointEntry {
     pub max_output_tokens: Option<u64>,
     /// What it can do; a call that needs more is never sent there.
     #[serde(default = "chat_only", skip_serializing_if = "is_chat_only")]
+    #[schemars(extend("default" = ["chat"]))]
     pub capabilities: Vec<CapabilityEntry>,
     /// The request parameters it honours, such as `seed`; all of them when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -145,16 +150,20 @@ pub struct EndpointEntry {
     pub jurisdiction: Option<String>,
     /// How long prompts are kept. Where a rule limits retention, `unknown` excludes.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "unknown"))]
     pub retention: RetentionEntry,
     /// Whether prompts are trained on; `unknown` counts as yes. `true` and `false` are read as yes and no.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "unknown"))]
     pub training: TrainingEntry,
     /// What a prober may do to it.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "generate"))]
     pub probe: ProbeEntry,
     /// Its share among the endpoints of its model, relative to theirs; 0 takes it out.
     #[serde(default = "default_weight", skip_serializing_if = "is_default_weight")]
     #[schemars(range(min = 0, max = 1000))]
+    #[schemars(extend("default" = 100))]
     pub weight: u32,
 }
 
@@ -164,9 +173,11 @@ pub struct EndpointEntry {
 pub struct PriceEntry {
     /// A million prompt tokens.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0))]
     pub input: f64,
     /// A million answer tokens.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0))]
     pub output: f64,
     /// A million prompt tokens read from cache; the price of `input` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,9 +187,11 @@ pub struct PriceEntry {
     pub cache_write: Option<f64>,
     /// One call.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0))]
     pub request: f64,
     /// One image in the prompt.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0))]
     pub image: f64,
 }
 

@@ -8,6 +8,7 @@ pub mod error;
 pub mod keys;
 pub mod load;
 mod names;
+pub mod observation;
 pub mod overrides;
 pub mod policy;
 pub mod reference;

@@ -70,6 +70,7 @@ pub struct PolicyDocument {
     pub version: u32,
     /// How endpoints of a model share its calls where a route does not say.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "balanced"))]
     pub strategy: StrategyEntry,
     /// Names that clients may ask for beside the catalog's models; a route named like a model replaces it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -59,8 +59,8 @@ const INTRODUCTION: &str = "\
 # Documents
 
 Written in YAML or JSON, at most 4 MiB. Unknown and repeated keys are mistakes; every mistake is reported
-with its line. `yes`, `no`, `on` and `off` are text: switches are `true` and `false`. A date of record is the
-document's version: the BLAKE3 hash of its canonical JSON (sorted keys, no spaces, defaults left out).
+with its line. `yes`, `no`, `on` and `off` are text: switches are `true` and `false`. The store keeps
+them as canonical JSON (sorted keys, no spaces, defaults left out), whose BLAKE3 hash is a policy's version.
 
 Names are 1 to 128 of the letters `A-Z a-z`, digits and `. _ : / @ -`. Complete examples are in
 `deploy/examples/`.
@@ -72,18 +72,23 @@ again.
 /// The text of `docs/documents.md`.
 pub fn documents_page() -> String {
     let mut page = INTRODUCTION.to_owned();
+    let mut seen = BTreeSet::new();
     for kind in Kind::ALL {
         page.push_str(&format!("\n## {}\n", capitalized(kind.as_str())));
-        page.push_str(&tables(&schema(kind)));
+        page.push_str(&tables_beyond(&mut seen, &schema(kind)));
     }
     page
 }
 
 /// A table for each mapping in a schema, the outermost first, and a list for each set of words.
 pub fn tables(schema: &Value) -> String {
+    tables_beyond(&mut BTreeSet::new(), schema)
+}
+
+/// [`tables`], less the parts in `seen`, to which it adds its own.
+fn tables_beyond(seen: &mut BTreeSet<String>, schema: &Value) -> String {
     let mut out = String::new();
     let mut waiting = vec![(String::new(), schema)];
-    let mut seen = BTreeSet::new();
     while let Some((name, part)) = waiting.pop() {
         if !name.is_empty() {
             out.push_str(&format!("\n### {}\n", title(&name)));
@@ -94,7 +99,7 @@ pub fn tables(schema: &Value) -> String {
         for target in referred.into_iter().rev() {
             let name = target.trim_start_matches("#/$defs/");
             if let Some(part) = schema.pointer(target.trim_start_matches('#'))
-                && seen.insert(name)
+                && seen.insert(name.to_owned())
             {
                 waiting.push((name.to_owned(), part));
             }
@@ -108,7 +113,8 @@ fn describe(part: &Value, out: &mut String) {
         out.push_str(&format!("\n{}\n", one_line(text)));
     }
     let choices = ["oneOf", "anyOf"].iter().find_map(|k| part.get(*k)).and_then(Value::as_array);
-    for choice in choices.into_iter().flatten() {
+    for (at, choice) in choices.into_iter().flatten().enumerate() {
+        out.push_str(if at == 0 { "\n" } else { "" });
         describe_choice(choice, out);
     }
     if let Some(words) = part.get("enum").and_then(Value::as_array) {

@@ -31,17 +31,21 @@ pub struct TimeoutsEntry {
     /// Between two chunks; by default ten times the measured 99th percentile, between 15 and 60 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall_ms: Option<u64>,
-    /// From sending the request to the end of an answer that is not streamed; default 120000.
+    /// From sending the request to the end of an answer that is not streamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 120_000))]
     pub answer_ms: Option<u64>,
-    /// The whole call, all tries included; default 600000.
+    /// The whole call, all tries included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 600_000))]
     pub total_ms: Option<u64>,
-    /// How long a stream's headers wait for content before they are sent without it; default 10000.
+    /// How long a stream's headers wait for content before they are sent without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 10_000))]
     pub commit_after_ms: Option<u64>,
-    /// Between two keep-alive comments, at least 100; default 10000.
+    /// Between two keep-alive comments, at least 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 10_000))]
     pub keep_alive_ms: Option<u64>,
 }
 
@@ -83,23 +87,28 @@ impl TimeoutsEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryEntry {
-    /// Tries per model, the first included; default 3.
+    /// Tries per model, the first included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 8))]
+    #[schemars(extend("default" = 3))]
     pub attempts: Option<u32>,
-    /// Extra tries at once, as a share of the model's calls in flight, in percent; default 20.
+    /// Extra tries at once, as a share of the model's calls in flight, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
+    #[schemars(extend("default" = 20))]
     pub budget_percent: Option<u32>,
-    /// Extra tries always allowed at once; default 3.
+    /// Extra tries always allowed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
+    #[schemars(extend("default" = 3))]
     pub budget_floor: Option<u32>,
     /// Whether a call refused by a content filter may be tried on the caller's other models.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = false))]
     pub content_filter_falls_back: bool,
     /// Holds every answer back until it is whole, so that a break at any point can be retried.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = false))]
     pub assured: bool,
 }
 
@@ -151,6 +160,7 @@ pub struct DataEntry {
     pub max_retention_days: Option<u32>,
     /// Excludes endpoints that may train on prompts.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = false))]
     pub no_training: bool,
 }
 
