@@ -13,9 +13,11 @@ pub mod contract;
 mod mvcc;
 
 mod embedded;
+mod etcd;
 mod memory;
 
 pub use embedded::Embedded;
+pub use etcd::{Etcd, EtcdOptions, TlsFiles};
 pub use memory::Memory;
 pub use mvcc::Limits;
 pub use port::{

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{Delta, Held, Outcome, Reply, Request, State};
 use crate::port::{
-    Compare, Condition, Event, KeyValue, LEASE_MAX, LEASE_MIN, Lease, LeaseId, Op, Revision,
-    StoreError, Txn, TxnResult,
+    Compare, Condition, Event, KeyValue, Lease, LeaseId, Op, Revision, StoreError, Txn, TxnResult,
+    check_ttl,
 };
 
 /// Adds what a request changes to `delta`; a request that fails adds nothing but expired leases.
@@ -54,9 +54,7 @@ fn live(state: &State, delta: &Delta, id: LeaseId) -> Result<Held, StoreError> {
 }
 
 fn grant(delta: &mut Delta, ttl: Duration, now: Instant) -> Result<Lease, StoreError> {
-    if !(LEASE_MIN..=LEASE_MAX).contains(&ttl) {
-        return Err(StoreError::invalid(format!("a lease of {ttl:?}")));
-    }
+    check_ttl(ttl)?;
     let id = LeaseId(delta.last_lease.0.saturating_add(1));
     delta.last_lease = id;
     delta.leases.insert(id, Some(Held { ttl, deadline: now + ttl }));

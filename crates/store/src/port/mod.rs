@@ -175,3 +175,12 @@ pub enum Expect {
     /// Whatever it is.
     Any,
 }
+
+/// Whether any store may grant a lease of this length.
+pub(crate) fn check_ttl(ttl: Duration) -> Result<(), StoreError> {
+    if (LEASE_MIN..=LEASE_MAX).contains(&ttl) {
+        Ok(())
+    } else {
+        Err(StoreError::invalid(format!("a lease of {ttl:?}")))
+    }
+}

@@ -163,6 +163,15 @@ impl Txn {
         self
     }
 
+    /// Whether it may change anything, whichever branch is done.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.then.iter().chain(&self.otherwise).any(|op| match op {
+            Op::Put { .. } | Op::Delete { .. } => true,
+            Op::Get { .. } => false,
+        })
+    }
+
     /// Whether any store may take it; adapters ask before anything else.
     ///
     /// # Errors
@@ -204,6 +213,10 @@ fn check_branch(ops: &[Op]) -> Result<(), StoreError> {
     for op in ops {
         check_key(op.key())?;
         let writes = match op {
+            // To etcd it would mean "no lease".
+            Op::Put { lease: Some(LeaseId(0)), .. } => {
+                return Err(StoreError::invalid("zero is not a lease"));
+            }
             Op::Put { .. } | Op::Delete { .. } => true,
             Op::Get { .. } => false,
         };

@@ -1,0 +1,79 @@
+//! A connection to one member of the cluster, dialled and greeted.
+
+use std::time::Duration;
+
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+use tokio::time::timeout;
+
+use super::convert::failure;
+use super::version::Version;
+use super::{EtcdOptions, TlsFiles};
+use crate::port::StoreError;
+
+/// How long a member may take to accept a connection and to say what it is.
+const DIAL_MAX: Duration = Duration::from_secs(2);
+/// How often a busy connection is probed. etcd refuses clients that do so more often.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
+/// How long the answer to such a probe may take. Without it a hung member is never noticed.
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(3);
+/// The largest message that is taken: a page of the largest values, with room to spare.
+const MESSAGE_MAX_BYTES: usize = 256 << 20;
+
+/// An open connection.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub(super) client: Client,
+    pub(super) version: Option<Version>,
+}
+
+impl Link {
+    /// Connects to one member. Certificates are read anew each time, so that they can be replaced.
+    pub(super) async fn dial(member: &str, options: &EtcdOptions) -> Result<Self, StoreError> {
+        let mut connect = ConnectOptions::new()
+            .with_connect_timeout(DIAL_MAX)
+            .with_keep_alive(KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX)
+            // etcd counts probes of an idle connection as an attack.
+            .with_keep_alive_while_idle(false)
+            .with_require_leader(true);
+        if let Some(files) = &options.tls {
+            connect = connect.with_tls(tls(files).await?);
+        }
+        let greeting = async {
+            // This does not dial yet; the question after it does.
+            let mut client = Client::connect([member], Some(connect)).await.map_err(failure)?;
+            let status = client.status().await.map_err(failure)?;
+            Ok(Self { version: Version::parse(status.version()), client })
+        };
+        let dialled: Result<Self, StoreError> = timeout(DIAL_MAX, greeting)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("no answer")));
+        dialled.map_err(|error| match error {
+            StoreError::Denied { reason } => StoreError::Denied { reason },
+            other => StoreError::unavailable(format!("{member}: {other}")),
+        })
+    }
+
+    pub(super) fn kv(&self) -> etcd_client::KvClient {
+        self.client.kv_client().max_decoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    pub(super) fn watches(&self) -> etcd_client::WatchClient {
+        self.client.watch_client().max_decoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    pub(super) fn leases(&self) -> etcd_client::LeaseClient {
+        self.client.lease_client()
+    }
+}
+
+async fn tls(files: &TlsFiles) -> Result<TlsOptions, StoreError> {
+    let ca = read(&files.ca).await?;
+    let (cert, key) = (read(&files.cert).await?, read(&files.key).await?);
+    let identity = Identity::from_pem(cert, key);
+    Ok(TlsOptions::new().ca_certificate(Certificate::from_pem(ca)).identity(identity))
+}
+
+async fn read(path: &std::path::Path) -> Result<Vec<u8>, StoreError> {
+    let said = |error| StoreError::unavailable(format!("{}: {error}", path.display()));
+    tokio::fs::read(path).await.map_err(said)
+}

@@ -1,0 +1,168 @@
+//! The store on a real etcd keeps the contract, and what a watch promises when etcd fails.
+#![expect(clippy::unwrap_used, reason = "what the tests share fails them by panicking")]
+
+#[path = "support/etcd.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use support::Server;
+use tokio::time::{Instant, timeout};
+use trunkline_store::contract::{play, run_all, steps};
+use trunkline_store::{
+    Change, Embedded, Expect, Limits, Listing, Revision, Store, StoreError, Watch,
+};
+
+#[tokio::test]
+async fn it_keeps_the_contract() {
+    let server = Server::start().await;
+    run_all(Arc::new(server.store()), "/contract/").await;
+}
+
+#[test]
+fn random_operations_look_the_same_on_etcd_and_embedded() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = runtime.block_on(Server::start());
+    let etcd = Arc::new(server.store());
+    let dir = tempfile::tempdir().unwrap();
+    let embedded = runtime.block_on(Embedded::open(dir.path(), Limits::default())).unwrap();
+    let embedded = Arc::new(embedded);
+    let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
+    let case = std::cell::Cell::new(0);
+    let outcome = TestRunner::new(config).run(&steps(30), |steps| {
+        case.set(case.get() + 1);
+        let prefix = format!("/{}/", case.get());
+        let seen = runtime.block_on(play(etcd.clone(), &prefix, &steps)).unwrap();
+        let expected = runtime.block_on(play(embedded.clone(), &prefix, &steps)).unwrap();
+        prop_assert_eq!(seen, expected);
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_watch_stays_alive() {
+    let server = Server::start().await;
+    let store = server.store();
+    store.put("/a", "1".into(), Expect::Any).await.unwrap();
+    let mut watch = store.watch("/");
+    assert!(matches!(watch.next().await, Change::Snapshot(_)));
+    // Longer than any silence that would be taken for death.
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut signs = 0;
+    while Instant::now() < end {
+        let change = watch.next().await;
+        assert!(matches!(change, Change::Progress { .. }), "{change:?}");
+        signs += 1;
+    }
+    assert!(signs >= 3, "{signs}");
+}
+
+#[tokio::test]
+async fn a_killed_etcd_costs_no_event() {
+    let mut server = Server::start().await;
+    let store = server.store();
+    let mut watch = store.watch("/");
+    snapshot(&mut watch).await;
+    for round in 0..3 {
+        server.kill_and_restart().await;
+        let revision = store_again(&server, &format!("/{round}")).await;
+        let (seen, events) = batch(&mut watch).await;
+        assert_eq!((seen, events), (revision, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_etcd_is_noticed_and_costs_no_event() {
+    let server = Server::start().await;
+    let store = server.store();
+    let mut watch = store.watch("/");
+    snapshot(&mut watch).await;
+    while !matches!(watch.next().await, Change::Progress { .. }) {}
+    let frozen = Instant::now();
+    server.freeze();
+    while !matches!(watch.next().await, Change::Silent { .. }) {}
+    assert!(frozen.elapsed() < Duration::from_secs(20), "{:?}", frozen.elapsed());
+    let call = store.get("/a").await;
+    assert!(matches!(call, Err(StoreError::Unavailable { .. })), "{call:?}");
+    server.thaw();
+    let revision = store_again(&server, "/a").await;
+    assert_eq!(batch(&mut watch).await, (revision, 1));
+}
+
+#[tokio::test]
+async fn compacted_history_is_listed_again() {
+    let server = Server::start().await;
+    let store = server.store();
+    let mut watch = store.watch("/");
+    snapshot(&mut watch).await;
+    let mut last = Revision(0);
+    for n in 0..10 {
+        last = store.put("/a", n.to_string().into(), Expect::Any).await.unwrap();
+    }
+    let mut admin = etcd_client::Client::connect([server.url()], None).await.unwrap();
+    admin.compact(i64::try_from(last.0).unwrap(), None).await.unwrap();
+    let listing = snapshot(&mut watch).await;
+    assert_eq!(listing, store.list("/").await.unwrap());
+    let next = store.put("/b", "1".into(), Expect::Any).await.unwrap();
+    assert_eq!(batch(&mut watch).await, (next, 1));
+}
+
+#[tokio::test]
+async fn a_store_that_went_back_in_time_is_listed_again() {
+    let mut server = Server::start().await;
+    let store = server.store();
+    for n in 0..20 {
+        store.put("/a", n.to_string().into(), Expect::Any).await.unwrap();
+    }
+    let mut watch = store.watch("/");
+    let before = snapshot(&mut watch).await;
+    server.lose_everything().await;
+    let revision = store_again(&server, "/b").await;
+    assert!(revision < before.revision);
+    let after = snapshot(&mut watch).await;
+    assert_eq!((after.revision, after.entries.len()), (revision, 1));
+}
+
+#[tokio::test]
+async fn the_next_member_is_asked_when_one_is_not_there() {
+    let server = Server::start().await;
+    // A port that nobody listens on.
+    let members = vec!["http://127.0.0.1:1".to_owned(), server.url().to_owned()];
+    let options = trunkline_store::EtcdOptions { members, tls: None };
+    let store = trunkline_store::Etcd::new(options).unwrap();
+    let revision = store.put("/a", "1".into(), Expect::Absent).await.unwrap();
+    let mut watch = store.watch("/");
+    assert_eq!(snapshot(&mut watch).await.revision, revision);
+}
+
+/// Writes with a new connection, so that nothing is in doubt.
+async fn store_again(server: &Server, key: &str) -> Revision {
+    server.store().put(key, "1".into(), Expect::Any).await.unwrap()
+}
+
+async fn news(watch: &mut Watch) -> Change {
+    let news = async {
+        loop {
+            match watch.next().await {
+                Change::Progress { .. } | Change::Silent { .. } => {}
+                news @ (Change::Snapshot(_) | Change::Batch { .. }) => return news,
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), news).await.unwrap()
+}
+
+async fn snapshot(watch: &mut Watch) -> Listing {
+    let Change::Snapshot(listing) = news(watch).await else { unreachable!("not a snapshot") };
+    listing
+}
+
+/// The revision of the next batch and how many events it has.
+async fn batch(watch: &mut Watch) -> (Revision, usize) {
+    let Change::Batch { revision, events } = news(watch).await else { unreachable!("not a batch") };
+    (revision, events.len())
+}
