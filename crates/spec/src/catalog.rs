@@ -77,7 +77,7 @@ pub struct ProviderEntry {
     pub dialect: DialectEntry,
     /// Where it is called: scheme, host, optional port and path prefix, such as `https://api.openai.com/v1`.
     pub base_url: String,
-    /// Where its API keys are found, tried in order when one is refused; at most 4, none for a provider without keys.
+    /// Where its API keys are found, tried in order when one is refused; at most 4, none for a provider without keys. A relative file is looked for in the router's working directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<SecretEntry>,
     /// Allows `http://` to addresses other than loopback ones: prompts and keys then travel unencrypted.

@@ -139,9 +139,9 @@ fn describe_choice(choice: &Value, out: &mut String) {
         }
     };
     out.push_str(&if about.is_empty() {
-        format!("\n- {head}\n")
+        format!("- {head}\n")
     } else {
-        format!("\n- {head}: {about}\n")
+        format!("- {head}: {about}\n")
     });
     for (_, inner) in choice.get("properties").and_then(Value::as_object).into_iter().flatten() {
         property_table(inner, out);

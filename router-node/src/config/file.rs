@@ -18,7 +18,7 @@ pub struct ConfigFile {
     pub zone: String,
     /// This router's name in the store, unique in the cluster; the host's name and a random part when left out.
     pub node_id: Option<String>,
-    /// Where the shared state is.
+    /// Where the shared state is; in the directory `./data` when left out.
     pub store: StoreEntry,
     /// TLS on the public port; plain text when left out.
     pub tls: Option<TlsEntry>,

@@ -27,6 +27,10 @@ pub fn config_page() -> String {
     for command in Cli::command().get_subcommands() {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         page.push_str(&format!("\n## `router-node {}`\n\n{about}\n", command.get_name()));
+        if command.get_name() == "check" {
+            page.push_str("\nThe flags are those of `serve`.\n");
+            continue;
+        }
         page.push_str("\n| flag | variable | default | meaning |\n|---|---|---|---|\n");
         for argument in command.get_arguments() {
             page.push_str(&row(argument));
