@@ -14,7 +14,15 @@ pub mod rejection;
 pub mod relay;
 pub mod streaming;
 
+pub mod fold;
+pub mod follow;
 pub mod load;
 pub mod view;
 
+pub mod admin;
+pub mod app;
+pub mod config;
+pub mod demo;
+pub mod dev;
+pub mod serve;
 pub mod telemetry;

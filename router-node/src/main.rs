@@ -1,2 +1,51 @@
-//! main.
-fn main() {}
+//! The router's command line. What it does is in the library.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use router_node::config::{Cli, Config, check};
+use router_node::{app, demo, dev};
+use trunkline_runtime::BoxError;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a program talks to whoever started it"
+)]
+fn main() -> ExitCode {
+    let done = match Cli::parse() {
+        Cli::Serve(args) => Config::load(&args).map_err(BoxError::from).and_then(|config| {
+            let threads = config.worker_threads;
+            run(threads, app::serve(config))
+        }),
+        Cli::Check(args) => {
+            check(&args).map_err(BoxError::from).map(|_| println!("everything is in order"))
+        }
+        Cli::Dev(args) => run(None, dev::run(args)),
+        Cli::Demo(args) => run(None, demo::run(args)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("router-node: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(
+    threads: Option<usize>,
+    work: impl Future<Output = Result<(), BoxError>>,
+) -> Result<(), BoxError> {
+    let mut builder = match threads {
+        Some(1) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build()?.block_on(work)
+}

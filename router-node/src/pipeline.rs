@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::attempt::{Course, Delivery, Permits, Release};
 use crate::auth::{KeyHolder, KeyPermit};
 use crate::facts::facts_of;
+use crate::follow::Heard;
 use crate::generations::Generations;
 use crate::ledger::{Decision, Ledger, OpenRecord};
 use crate::load::Clock;
@@ -41,6 +42,8 @@ pub struct Router {
     pub admission: Arc<Admission>,
     /// The time.
     pub clock: Clock,
+    /// When the store was last heard of.
+    pub heard: Heard,
 }
 
 /// A call as it came in.

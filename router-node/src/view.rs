@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use trunkline_core::assess::Table;
 use trunkline_core::catalog::{Provider, SecretRef};
 use trunkline_core::id::ModelId;
 use trunkline_core::plan::{LocalLayer, LocalLoad};
@@ -34,8 +35,8 @@ pub struct View {
     pub lanes: Vec<Lane>,
     /// The keys in force.
     pub keyring: Keyring,
-    /// Digest of verdicts and weights, for comparing routers.
-    pub digest: [u8; 32],
+    /// Verdicts and weights, with what they were made from.
+    pub table: Table,
     models: BTreeMap<ModelId, Arc<ModelLoad>>,
 }
 
@@ -68,7 +69,7 @@ impl View {
     pub fn build(
         snapshot: Snapshot,
         keyring: Keyring,
-        digest: [u8; 32],
+        table: Table,
         book: &LoadBook,
         secrets: &dyn Secrets,
     ) -> (Self, Vec<LaneProblem>) {
@@ -93,7 +94,7 @@ impl View {
             })
             .collect();
         let models = snapshot.models().map(|m| (m.clone(), book.model(m))).collect();
-        (Self { snapshot, lanes, keyring, digest, models }, problems)
+        (Self { snapshot, lanes, keyring, table, models }, problems)
     }
 
     /// The local layer at this moment.

@@ -19,8 +19,6 @@ use crate::ingress::pages;
 use crate::pipeline::{self, Answer, Arrival, Router};
 use crate::rejection::{Rejection, reject};
 
-/// Longest request body: a prompt of a million tokens with a few images.
-pub const MAX_BODY_BYTES: usize = 20 << 20;
 /// A body must be in after this long, or its sender holds a place for nothing.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest request id that is taken over from a caller.
@@ -44,6 +42,8 @@ pub struct Public {
     pub router: Arc<Router>,
     /// The gRPC services.
     pub grpc: tonic::service::Routes,
+    /// The longest request body.
+    pub max_body_bytes: usize,
 }
 
 impl Public {
@@ -59,29 +59,61 @@ impl Public {
             let response = self.grpc.oneshot(request).await?;
             return Ok(response.map(Payload::Grpc));
         }
-        Ok(route(&self.router, request).await)
+        Ok(self.route(request).await)
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<Payload> {
+        let path = request.uri().path();
+        let operation = match path {
+            "/v1/chat/completions" => Some(Operation::Chat),
+            "/v1/completions" => Some(Operation::Completion),
+            "/v1/embeddings" => Some(Operation::Embedding),
+            _ => None,
+        };
+        match (operation, request.method()) {
+            (Some(operation), &Method::POST) => self.call(operation, request).await,
+            (Some(_), _) => not_allowed("POST"),
+            (None, &Method::GET) => page(&self.router, &request).await,
+            (None, _) if pages::exists(path) => not_allowed("GET"),
+            (None, _) => error_response(&no_such_route()),
+        }
+    }
+
+    async fn call(&self, operation: Operation, request: Request<Incoming>) -> Response<Payload> {
+        let router = &self.router;
+        let (head, body) = request.into_parts();
+        let request_id = request_id(&head.headers);
+        let record = router.ledger.open(operation, request_id);
+        let ids =
+            record.read(|r| (r.generation.to_string(), r.request_id.clone())).unwrap_or_default();
+        let body = match read_body(&head.headers, body, self.max_body_bytes).await {
+            Ok(body) => body,
+            Err(rejection) => {
+                record.failed(rejection.error_type);
+                return identified(router, error_response(&rejection), &ids);
+            }
+        };
+        let arrival = Arrival {
+            operation,
+            body,
+            credential: credential(&head.headers).cloned(),
+            session: text(&head.headers, "x-session-id").map(str::to_owned),
+            tags: tags(&head.headers),
+            timeout: timeout(&head.headers),
+        };
+        let response = match pipeline::run(router, arrival, record).await {
+            Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
+            Ok(Answer::Stream(stream)) => {
+                stream_response(Payload::events(stream, ids.0.clone(), String::new()))
+            }
+            Err(rejection) => error_response(&rejection),
+        };
+        identified(router, response, &ids)
     }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"))
-}
-
-async fn route(router: &Arc<Router>, request: Request<Incoming>) -> Response<Payload> {
-    let path = request.uri().path();
-    let operation = match path {
-        "/v1/chat/completions" => Some(Operation::Chat),
-        "/v1/completions" => Some(Operation::Completion),
-        "/v1/embeddings" => Some(Operation::Embedding),
-        _ => None,
-    };
-    match (operation, request.method()) {
-        (Some(operation), &Method::POST) => call(router, operation, request).await,
-        (Some(_), _) => not_allowed("POST"),
-        (None, &Method::GET) => page(router, &request).await,
-        (None, _) if pages::exists(path) => not_allowed("GET"),
-        (None, _) => error_response(&no_such_route()),
-    }
 }
 
 async fn page(router: &Arc<Router>, request: &Request<Incoming>) -> Response<Payload> {
@@ -90,40 +122,6 @@ async fn page(router: &Arc<Router>, request: &Request<Incoming>) -> Response<Pay
         Ok(body) => json_response(StatusCode::OK, body),
         Err(rejection) => error_response(&rejection),
     }
-}
-
-async fn call(
-    router: &Arc<Router>,
-    operation: Operation,
-    request: Request<Incoming>,
-) -> Response<Payload> {
-    let (head, body) = request.into_parts();
-    let request_id = request_id(&head.headers);
-    let record = router.ledger.open(operation, request_id);
-    let ids = record.read(|r| (r.generation.to_string(), r.request_id.clone())).unwrap_or_default();
-    let body = match read_body(&head.headers, body).await {
-        Ok(body) => body,
-        Err(rejection) => {
-            record.failed(rejection.error_type);
-            return identified(router, error_response(&rejection), &ids);
-        }
-    };
-    let arrival = Arrival {
-        operation,
-        body,
-        credential: credential(&head.headers).cloned(),
-        session: text(&head.headers, "x-session-id").map(str::to_owned),
-        tags: tags(&head.headers),
-        timeout: timeout(&head.headers),
-    };
-    let response = match pipeline::run(router, arrival, record).await {
-        Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
-        Ok(Answer::Stream(stream)) => {
-            stream_response(Payload::events(stream, ids.0.clone(), String::new()))
-        }
-        Err(rejection) => error_response(&rejection),
-    };
-    identified(router, response, &ids)
 }
 
 fn request_id(headers: &HeaderMap) -> Option<&str> {
@@ -152,16 +150,16 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
     text(headers, "x-trunkline-timeout-ms")?.parse().ok().map(Duration::from_millis)
 }
 
-async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Rejection> {
+async fn read_body(headers: &HeaderMap, body: Incoming, most: usize) -> Result<Bytes, Rejection> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
-        return Err(too_large());
+    if announced.is_some_and(|length: usize| length > most) {
+        return Err(too_large(most));
     }
-    let limited = Limited::new(body, MAX_BODY_BYTES).collect();
+    let limited = Limited::new(body, most).collect();
     match tokio::time::timeout(BODY_TIMEOUT, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large(most)),
         Ok(Err(_)) => Err(reject(ErrorType::InvalidRequest, "the request's body broke off")),
         Err(_) => Err(reject(
             ErrorType::InvalidRequest,
@@ -170,9 +168,8 @@ async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Rejecti
     }
 }
 
-fn too_large() -> Rejection {
-    let message =
-        format!("the body is larger than {} MiB; shorten the prompt", MAX_BODY_BYTES >> 20);
+fn too_large(most: usize) -> Rejection {
+    let message = format!("the body is larger than {} MiB; shorten the prompt", most >> 20);
     reject(ErrorType::PayloadTooLarge, message)
 }
 

@@ -1,3 +1,90 @@
-//! Inference over gRPC.
+//! Inference over gRPC: the same calls as over HTTP, through the same pipeline. Decides nothing: messages
+//! become the JSON dialect on the way in, and the dialect becomes messages on the way out.
 
+pub mod inference;
+
+mod call;
+mod caller;
+mod catalog;
+mod deadline;
+mod decision;
+mod events;
+mod explain;
+mod generation;
 pub mod transcode;
+
+use std::sync::Arc;
+
+use tonic::codec::CompressionEncoding;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::server::{Builder, Error};
+use trunkline_proto::inference::v1::inference_service_server::InferenceServiceServer;
+
+use crate::ingress::http::MAX_BODY_BYTES;
+use crate::pipeline::Router;
+use inference::Inference;
+
+pub use caller::Caller;
+pub use catalog::{endpoint_message, model_message, verdict_of_name};
+pub use generation::generation_message;
+
+/// What the health service says of this router; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// A handle that says "not serving" until told otherwise.
+    pub async fn not_yet_serving() -> Self {
+        let health = Self::default();
+        health.tell(ServingStatus::NotServing).await;
+        health
+    }
+
+    /// Calls are taken.
+    pub async fn serving(&self) {
+        self.tell(ServingStatus::Serving).await;
+    }
+
+    /// Calls are still answered, but whoever balances should send no new ones.
+    pub async fn draining(&self) {
+        self.tell(ServingStatus::NotServing).await;
+    }
+
+    async fn tell(&self, status: ServingStatus) {
+        let service = <InferenceServiceServer<Inference> as NamedService>::NAME;
+        for name in ["", service] {
+            self.0.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha.
+///
+/// # Errors
+/// When the descriptors built into the program do not fit together.
+pub fn routes(router: Arc<Router>, health: &Health) -> Result<Routes, Error> {
+    let inference = InferenceServiceServer::new(Inference::new(router))
+        .max_decoding_message_size(MAX_BODY_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip);
+    let names = [<InferenceServiceServer<Inference> as NamedService>::NAME, HEALTH];
+    Ok(Routes::new(inference)
+        .add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
+        .add_service(described(&names).build_v1()?)
+        .add_service(described(&names).build_v1alpha()?)
+        .prepare())
+}
+
+/// The health service's name.
+const HEALTH: &str = "grpc.health.v1.Health";
+
+/// Reflection that advertises these services.
+pub fn described(services: &[&str]) -> Builder<'static> {
+    let builder = Builder::configure()
+        .register_encoded_file_descriptor_set(trunkline_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+}

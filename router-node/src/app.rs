@@ -1,0 +1,257 @@
+//! The wiring: which tasks a router is made of, and in which order they start and end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::net::TcpListener;
+use trunkline_runtime::ops::{self, OpsRoutes};
+use trunkline_runtime::readiness::Readiness;
+use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
+use trunkline_runtime::telemetry::{Logs, MetricsHandle, init_logs, init_metrics};
+use trunkline_runtime::tls::{ServerTls, TlsFiles};
+use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
+use trunkline_store::port::Store;
+use trunkline_store::{Embedded, Limits as StoreLimits};
+
+use crate::config::{Config, StoreConfig};
+use crate::generations;
+use crate::ingress::http::Public;
+use crate::pipeline::Router;
+use crate::serve::{self, Parts, Setup};
+use crate::telemetry::{Applied, BUCKETS};
+
+/// How often gauges are set.
+const OBSERVE_EVERY: Duration = Duration::from_secs(1);
+/// A store that does not answer for this long does not keep the ports closed.
+const BOOT_PATIENCE: Duration = Duration::from_secs(2);
+/// Longer than the drain may take, so that tasks end by themselves.
+const JOIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// The listeners of a router, bound before anything is promised.
+pub struct Listeners {
+    /// Callers'.
+    pub public: TcpListener,
+    /// Operations.
+    pub ops: TcpListener,
+    /// Administrators'.
+    pub admin: TcpListener,
+}
+
+impl Listeners {
+    /// Binds all three.
+    ///
+    /// # Errors
+    /// Names the address that cannot be had.
+    pub async fn bind(
+        public: SocketAddr,
+        ops: SocketAddr,
+        admin: SocketAddr,
+    ) -> Result<Self, BoxError> {
+        let bind = |name: &'static str, address: SocketAddr| async move {
+            let bound = TcpListener::bind(address).await;
+            bound.map_err(|e| BoxError::from(format!("cannot listen on {address} ({name}): {e}")))
+        };
+        Ok(Self {
+            public: bind("--listen", public).await?,
+            ops: bind("--ops", ops).await?,
+            admin: bind("--admin", admin).await?,
+        })
+    }
+}
+
+/// Logs and metrics of this process.
+pub struct Observability {
+    /// Logs; they end when this is dropped.
+    pub logs: Logs,
+    /// Metrics.
+    pub metrics: MetricsHandle,
+}
+
+impl Observability {
+    /// Sets both up; once in a process.
+    ///
+    /// # Errors
+    /// When they were set up before.
+    pub fn start(config: &Config) -> Result<Self, BoxError> {
+        let logs = init_logs(config.log_format, config.log_level.as_str())?;
+        Ok(Self { logs, metrics: init_metrics(BUCKETS)? })
+    }
+}
+
+/// A router that runs.
+pub struct Running {
+    /// What calls are served from.
+    pub router: Arc<Router>,
+    /// The shared state.
+    pub store: Arc<dyn Store>,
+    /// Ends it.
+    pub shutdown: Shutdown,
+    /// Its tasks.
+    pub tasks: Tasks,
+    /// Where callers connect.
+    pub address: SocketAddr,
+    grace: Duration,
+}
+
+impl Running {
+    /// Runs until it is asked to end and everything has.
+    ///
+    /// # Errors
+    /// When a task ended by itself, or did not end in time.
+    pub async fn join(self) -> Result<(), BoxError> {
+        Ok(self.tasks.join(self.grace).await?)
+    }
+}
+
+/// `router-node serve`: runs until a signal.
+///
+/// # Errors
+/// What keeps it from starting, or the task that failed.
+pub async fn serve(config: Config) -> Result<(), BoxError> {
+    let observability = Observability::start(&config)?;
+    let listeners = Listeners::bind(config.listen, config.ops, config.admin).await?;
+    let documents = config.bootstrap.read()?;
+    let store = open_store(&config.store).await?;
+    serve::bootstrap(store.as_ref(), &documents).await?;
+    let mut running = start(&config, listeners, store, &observability).await?;
+    running.tasks.spawn("signals", signals(running.shutdown.clone()));
+    running.join().await
+}
+
+/// Opens the shared state.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, BoxError> {
+    match config {
+        StoreConfig::Embedded { dir } => {
+            Ok(Arc::new(Embedded::open(dir, StoreLimits::default()).await?))
+        }
+        StoreConfig::Etcd { .. } => Err("etcd".into()),
+    }
+}
+
+/// Starts every task of a router.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn start(
+    config: &Config,
+    listeners: Listeners,
+    store: Arc<dyn Store>,
+    observability: &Observability,
+) -> Result<Running, BoxError> {
+    let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
+    let mut tasks = Tasks::new(shutdown.clone());
+    let address = listeners.public.local_addr()?;
+    let setup = Setup {
+        store: Arc::clone(&store),
+        zone: config.zone.clone(),
+        pepper: serve::pepper(config.key_pepper.as_ref())?,
+        concurrency: config.limits.concurrency,
+        readiness: readiness.clone(),
+    };
+    let Parts { router, mut follower, records } = serve::assemble(setup)?;
+    follower.boot(BOOT_PATIENCE).await;
+    let lines = observability.logs.lines();
+    let kept = Arc::clone(&router.generations);
+    tasks.spawn_companion("records", async move {
+        generations::write(records, kept, lines).await;
+        Ok(())
+    });
+    tasks.spawn("store", follower.run(shutdown.clone()));
+    tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
+    tasks.spawn("metrics", observability.metrics.clone().keep_up(shutdown.clone()));
+    let routes = OpsRoutes { readiness, metrics: observability.metrics.clone(), extra: Vec::new() };
+    tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
+    serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
+    serve_admin(&mut tasks, config, listeners.admin, (&router, &store), &shutdown)?;
+    let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
+    Ok(Running { router, store, shutdown, tasks, address, grace })
+}
+
+fn limits(config: &Config) -> ServerLimits {
+    ServerLimits {
+        max_connections: config.limits.connections,
+        max_concurrent_streams: config.limits.streams_per_connection,
+        max_connection_age: config.limits.connection_age_ms.map(Duration::from_millis),
+        drain_delay: Duration::from_millis(config.drain.wait_ms),
+        drain_grace: Duration::from_millis(config.drain.grace_ms),
+        ..ServerLimits::default()
+    }
+}
+
+fn tls(
+    tasks: &mut Tasks,
+    name: &'static str,
+    files: Option<&TlsFiles>,
+    shutdown: &Shutdown,
+) -> Result<Option<Arc<ServerTls>>, BoxError> {
+    let Some(files) = files else { return Ok(None) };
+    let tls = ServerTls::load(files.clone())?;
+    tasks.spawn(name, Arc::clone(&tls).watch(shutdown.clone()));
+    Ok(Some(tls))
+}
+
+fn serve_public(
+    tasks: &mut Tasks,
+    config: &Config,
+    listener: TcpListener,
+    router: &Arc<Router>,
+    shutdown: &Shutdown,
+) -> Result<(), BoxError> {
+    let tls = tls(tasks, "certificates", config.tls.as_ref(), shutdown)?;
+    let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
+    let grpc = tonic::service::Routes::default();
+    let public =
+        Public { router: Arc::clone(router), grpc, max_body_bytes: config.limits.body_bytes };
+    let make = move |_: &server::Peer| {
+        let public = public.clone();
+        service_fn(move |request: Request<Incoming>| public.clone().answer(request))
+    };
+    tasks.spawn("public", server::serve(listener, options, make, shutdown.clone()));
+    Ok(())
+}
+
+fn serve_admin(
+    tasks: &mut Tasks,
+    config: &Config,
+    listener: TcpListener,
+    served: (&Arc<Router>, &Arc<dyn Store>),
+    shutdown: &Shutdown,
+) -> Result<(), BoxError> {
+    let tls = tls(tasks, "admin certificates", config.admin_tls.as_ref(), shutdown)?;
+    let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
+    let routes = crate::admin::routes(Arc::clone(served.0), Arc::clone(served.1));
+    let make =
+        move |_: &server::Peer| hyper_util::service::TowerToHyperService::new(routes.clone());
+    tasks.spawn("admin", server::serve(listener, options, make, shutdown.clone()));
+    Ok(())
+}
+
+/// Sets the gauges once a second.
+async fn observe(router: Arc<Router>, shutdown: Shutdown) -> Result<(), BoxError> {
+    let mut ticks = tokio::time::interval(OBSERVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.wait() => return Ok(()),
+        }
+        let (view, now) = (router.view.load_full(), router.clock.now_ms());
+        for (state, lane) in view.snapshot.endpoints.iter().zip(&view.lanes) {
+            lane.meter.observe(state, lane.load.in_flight(), lane.load.admission(now));
+        }
+        let digest =
+            view.table.digest.iter().take(6).fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
+        let applied = Applied {
+            revision: view.snapshot.revision,
+            watch_age_s: router.heard.age_ms(now) as f64 / 1000.0,
+            digest_prefix: digest,
+        };
+        router.telemetry.observe(router.admission.in_flight(), applied);
+    }
+}

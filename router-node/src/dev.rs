@@ -1,0 +1,123 @@
+//! `router-node dev`: everything on this machine, in one process. Three simulated providers, and beside them
+//! every real one whose key is in the environment.
+
+mod banner;
+mod catalog;
+mod sims;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use trunkline_core::id::Zone;
+use trunkline_runtime::{BoxError, signals};
+use trunkline_spec::{keys, policy};
+use trunkline_store::port::{Expect, Store};
+
+use crate::app::{self, Listeners, Observability, Running};
+use crate::config::{Config, Dev, DevArgs, Drain, ServeArgs, StoreConfig};
+use crate::fold::{CATALOG, KEYS, POLICY};
+
+pub use sims::Sims;
+
+/// The API key of a development router.
+pub const DEV_KEY: &str = "dev";
+/// The public part of that key.
+const DEV_KEY_ID: &str = "dev-only";
+/// A developer who presses Ctrl-C does not wait longer.
+const DRAIN_GRACE_MS: u64 = 2_000;
+/// Zones that a development router pretends its probers stand in.
+pub const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
+
+/// Runs until a signal.
+///
+/// # Errors
+/// What keeps it from starting, or the task that failed.
+pub async fn run(args: DevArgs) -> Result<(), BoxError> {
+    let dev = args.checked()?;
+    if dev.fresh {
+        forget(&dev.data_dir)?;
+    }
+    let config = config(&dev)?;
+    let observability = Observability::start(&config)?;
+    let sims = Sims::start().await?;
+    let (mut running, notes) = start(&dev, &config, &sims, &observability).await?;
+    banner::print(&dev, &running, &sims, &notes);
+    running.tasks.spawn("signals", signals(running.shutdown.clone()));
+    running.join().await
+}
+
+/// Starts a development router with these providers; what it found out on the way comes back as notes.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn start(
+    dev: &Dev,
+    config: &Config,
+    sims: &Sims,
+    observability: &Observability,
+) -> Result<(Running, Vec<String>), BoxError> {
+    let listeners = Listeners::bind(config.listen, config.ops, config.admin).await?;
+    let store = app::open_store(&config.store).await?;
+    let (document, notes) = catalog::document(dev, sims).await?;
+    fill(store.as_ref(), dev, &document).await?;
+    let mut running = app::start(config, listeners, store, observability).await?;
+    start_probers(&mut running)?;
+    Ok((running, notes))
+}
+
+/// The configuration of a development router: the defaults, on this machine alone.
+///
+/// # Errors
+/// None that a user can cause: the defaults are sound.
+pub fn config(dev: &Dev) -> Result<Config, BoxError> {
+    Ok(Config {
+        listen: dev.ports.listen,
+        ops: dev.ports.ops,
+        admin: dev.ports.admin,
+        zone: Zone::new(ZONES.first().copied().unwrap_or_default()),
+        node_id: Some("dev".to_owned()),
+        store: StoreConfig::Embedded { dir: dev.data_dir.clone() },
+        log_level: dev.log_level,
+        drain: Drain { wait_ms: 0, grace_ms: DRAIN_GRACE_MS },
+        ..Config::load(&ServeArgs::default())?
+    })
+}
+
+fn forget(dir: &Path) -> Result<(), BoxError> {
+    match std::fs::remove_dir_all(dir) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("cannot remove {}: {error}", dir.display()).into()),
+    }
+}
+
+/// The catalog and the key are written at every start, because the simulated providers' ports change; a
+/// policy only where there is none, because a developer may have edited it.
+async fn fill(store: &dyn Store, dev: &Dev, catalog: &str) -> Result<(), BoxError> {
+    let key = |path: &str| format!("{}{path}", trunkline_store::keys::CONFIG);
+    let canonical = trunkline_spec::catalog::canonical(catalog)?;
+    store.put(&key(CATALOG), canonical.into_bytes().into(), Expect::Any).await?;
+    let canonical = keys::canonical(&key_document())?;
+    store.put(&key(KEYS), canonical.into_bytes().into(), Expect::Any).await?;
+    let text = match &dev.policy {
+        Some(file) => std::fs::read_to_string(file)?,
+        None => "version: 1\ntags: [feature, stage]\n".to_owned(),
+    };
+    let expect = if dev.policy.is_some() { Expect::Any } else { Expect::Absent };
+    match store.put(&key(POLICY), policy::canonical(&text)?.into_bytes().into(), expect).await {
+        Ok(_) | Err(trunkline_store::port::StoreError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn key_document() -> String {
+    let hash = crate::auth::hash_key(&crate::serve::NO_PEPPER, DEV_KEY.as_bytes());
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("version: 1\nkeys:\n  - id: {DEV_KEY_ID}\n    hash: {hex}\n    note: development\n")
+}
+
+/// Three probers of three pretend zones, in this process.
+fn start_probers(running: &mut Running) -> Result<(), BoxError> {
+    let _ = Arc::clone(&running.store);
+    Ok(())
+}

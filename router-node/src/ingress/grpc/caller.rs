@@ -1,0 +1,133 @@
+//! What a call's metadata says of its caller, and what the answer's metadata says back. Not the message: that
+//! is transcoded.
+
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Response, Status};
+
+use super::deadline;
+use crate::ledger::OpenRecord;
+use crate::pipeline::Router;
+
+/// Longest request id that is taken over from a caller.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+const X_REQUEST_ID: &str = "x-request-id";
+const X_GENERATION_ID: &str = "x-trunkline-generation-id";
+const X_POLICY: &str = "x-trunkline-policy";
+
+/// Who calls, as far as metadata says.
+pub struct Caller(HeaderMap);
+
+impl Caller {
+    /// The caller behind a call's metadata.
+    pub fn new(metadata: MetadataMap) -> Self {
+        Self(metadata.into_headers())
+    }
+
+    /// Its API key, as sent.
+    pub fn credential(&self) -> Option<&HeaderValue> {
+        self.0.get(AUTHORIZATION).or_else(|| self.0.get("x-api-key"))
+    }
+
+    /// Its own id for the call, if that can be taken over.
+    pub fn request_id(&self) -> Option<&str> {
+        let id = self.text(X_REQUEST_ID)?;
+        let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES;
+        (fits && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
+    }
+
+    /// The session that its call belongs to; the message may name one too.
+    pub fn session(&self) -> Option<&str> {
+        self.text("x-session-id")
+    }
+
+    /// How long it will wait.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.text("grpc-timeout").and_then(deadline::parse)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// The ids by which a call can be found again.
+pub struct Ids {
+    /// The call's own.
+    pub generation: String,
+    request: String,
+}
+
+impl Ids {
+    /// The ids of a call whose record is open.
+    pub fn of(record: &OpenRecord) -> Self {
+        let read = record.read(|r| (r.generation.to_string(), r.request_id.clone()));
+        let (generation, request) = read.unwrap_or_default();
+        Self { generation, request }
+    }
+
+    /// An answer that names them, and the policy that was in force.
+    pub fn answer<T>(&self, router: &Router, message: T) -> Response<T> {
+        let mut response = Response::new(message);
+        self.write(router, response.metadata_mut());
+        response
+    }
+
+    /// A status that names them too.
+    pub fn refuse(&self, router: &Router, mut status: Status) -> Status {
+        self.write(router, status.metadata_mut());
+        status
+    }
+
+    fn write(&self, router: &Router, metadata: &mut MetadataMap) {
+        let view = router.view.load();
+        let named = [
+            (X_GENERATION_ID, &self.generation),
+            (X_REQUEST_ID, &self.request),
+            (X_POLICY, &view.snapshot.policy.version),
+        ];
+        for (name, value) in named {
+            if let Ok(value) = MetadataValue::try_from(value.as_str()) {
+                metadata.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(pairs: &[(&'static str, &str)]) -> Caller {
+        let pairs = pairs.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        });
+        Caller(pairs.collect())
+    }
+
+    #[test]
+    fn a_key_is_found_under_either_name_and_authorization_wins() {
+        let both = caller(&[("x-api-key", "a"), ("authorization", "Bearer b")]);
+        assert_eq!(both.credential().unwrap(), "Bearer b");
+        assert_eq!(caller(&[("x-api-key", "a")]).credential().unwrap(), "a");
+        assert!(caller(&[]).credential().is_none());
+    }
+
+    #[test]
+    fn a_request_id_is_taken_over_only_when_it_can_stand_in_a_log() {
+        assert_eq!(caller(&[("x-request-id", "abc-1")]).request_id(), Some("abc-1"));
+        for odd in ["", "two words", &"x".repeat(MAX_REQUEST_ID_BYTES + 1)] {
+            assert_eq!(caller(&[("x-request-id", odd)]).request_id(), None);
+        }
+    }
+
+    #[test]
+    fn the_deadline_is_read_from_grpc_timeout() {
+        let caller = caller(&[("grpc-timeout", "1500m")]);
+        assert_eq!(caller.timeout(), Some(Duration::from_millis(1500)));
+    }
+}
