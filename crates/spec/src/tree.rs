@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
@@ -88,15 +89,26 @@ pub(crate) fn from_yaml(text: &str) -> Result<Node, SyntaxError> {
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| SyntaxError {
         place: error.location().map(Place::from).unwrap_or_default(),
-        message: first_sentence(&error.to_string()),
+        message: in_our_words(&error),
     })
 }
 
 /// Reads JSON without places; `None` when the text is not JSON within the bounds. Faster than YAML, and
 /// right about the few escapes on which the two differ.
 pub(crate) fn from_json(text: &str) -> Option<Node> {
-    let node: Node = serde_json::from_str(text).ok()?;
+    let Bare(node) = serde_json::from_str(text).ok()?;
     (depth(&node) <= MAX_DEPTH).then_some(node)
+}
+
+fn in_our_words(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => twice(key),
+        other => first_sentence(&other.to_string()),
+    }
+}
+
+fn twice(key: &str) -> String {
+    format!("the key `{key}` stands twice; remove one of the two")
 }
 
 /// The library repeats the place at the end of its messages; ours stands in front.
@@ -174,6 +186,47 @@ pub(crate) fn item_path(path: &str, at: usize) -> String {
     format!("{path}[{at}]")
 }
 
+/// How a form of text gives keys and values.
+trait Form {
+    /// A value of the form.
+    type Item: for<'de> Deserialize<'de> + Into<Node>;
+
+    /// The next key of a mapping, and its place.
+    fn key<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<(String, Place)>, A::Error>;
+}
+
+/// With places.
+struct Yaml;
+
+/// Without.
+struct Json;
+
+/// A value of a form that knows no places.
+struct Bare(Node);
+
+impl From<Bare> for Node {
+    fn from(bare: Bare) -> Self {
+        bare.0
+    }
+}
+
+impl Form for Yaml {
+    type Item = Node;
+
+    fn key<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<(String, Place)>, A::Error> {
+        let key = map.next_key::<Spanned<String>>()?;
+        Ok(key.map(|key| (key.value, key.referenced.into())))
+    }
+}
+
+impl Form for Json {
+    type Item = Bare;
+
+    fn key<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<(String, Place)>, A::Error> {
+        Ok(map.next_key::<String>()?.map(|key| (key, Place::default())))
+    }
+}
+
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned: Spanned<Value> = Spanned::deserialize(deserializer)?;
@@ -183,14 +236,21 @@ impl<'de> Deserialize<'de> for Node {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        deserializer.deserialize_any(ValueVisitor(PhantomData::<Yaml>))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bare {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = deserializer.deserialize_any(ValueVisitor(PhantomData::<Json>))?;
+        Ok(Self(Node { value, place: Place::default() }))
     }
 }
 
 /// Takes whatever the text holds.
-struct ValueVisitor;
+struct ValueVisitor<F>(PhantomData<F>);
 
-impl<'de> Visitor<'de> for ValueVisitor {
+impl<'de, F: Form> Visitor<'de> for ValueVisitor<F> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,8 +292,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
+        while let Some(item) = items.next_element::<F::Item>()? {
+            list.push(item.into());
         }
         Ok(Value::List(list))
     }
@@ -241,13 +301,30 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
         let mut seen = BTreeSet::new();
-        while let Some(key) = map.next_key::<Spanned<String>>()? {
-            if !seen.insert(key.value.clone()) {
-                return Err(de::Error::custom(format!("the key `{}` stands twice", key.value)));
+        while let Some((key, key_place)) = F::key(&mut map)? {
+            if !seen.insert(key.clone()) {
+                return Err(de::Error::custom(twice(&key)));
             }
-            let key_place = key.referenced.into();
-            entries.push(Entry { key: key.value, key_place, node: map.next_value()? });
+            let node = map.next_value::<F::Item>()?.into();
+            entries.push(Entry { key, key_place, node });
         }
         Ok(Value::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_readers_read_json_alike_and_refuse_a_repeated_key() {
+        let text = r#"{"a": [1, -2, 0.5, "x", null, true], "b": {"c": {}}}"#;
+        let (json, yaml) = (from_json(text).unwrap(), from_yaml(text).ok().unwrap());
+        assert_eq!(json.to_json(), yaml.to_json());
+        assert_eq!(json.to_json(), serde_json::from_str::<serde_json::Value>(text).unwrap());
+        for repeated in [r#"{"a": 1, "a": 1}"#, r#"{"x": {"a": 1, "a": 1}}"#] {
+            assert!(from_json(repeated).is_none());
+            assert!(from_yaml(repeated).is_err());
+        }
     }
 }

@@ -213,7 +213,11 @@ fn the_same_thing_twice_is_refused() {
         ["19:10 providers[1].id: `openai` is also the id of providers[0]; ids are unique"]
     );
     let keys = SMALL.replace("    endpoints:", "    id: other\n    endpoints:");
-    assert!(complaints(&keys)[0].contains("duplicate mapping key: id"), "{:?}", complaints(&keys));
+    assert!(
+        complaints(&keys)[0].contains("the key `id` stands twice; remove one of the two"),
+        "{:?}",
+        complaints(&keys)
+    );
 }
 
 #[test]
