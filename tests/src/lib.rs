@@ -1,1 +1,4 @@
-//! t.
+//! The harness that tests and measures every part of the project from outside. It holds no tests itself:
+//! those are in `tests/`.
+
+pub mod bench;
