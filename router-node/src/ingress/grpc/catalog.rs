@@ -37,7 +37,8 @@ pub fn model_message(model: models::Model) -> Model {
 
 /// The page writes USD a token; the contract, USD a million tokens.
 fn pricing_of_page(pricing: &models::Pricing) -> Pricing {
-    let tokens = |usd: &str| parse_scaled(usd, PER_MILLION_PLACES).filter(|p| *p > 0).map(format_usd);
+    let tokens =
+        |usd: &str| parse_scaled(usd, PER_MILLION_PLACES).filter(|p| *p > 0).map(format_usd);
     let each = |usd: &str| Some(usd.to_owned()).filter(|usd| usd != "0");
     Pricing {
         prompt: tokens(&pricing.prompt),
@@ -94,7 +95,8 @@ pub fn endpoint_message(state: &EndpointState) -> Endpoint {
 }
 
 fn pricing(price: &Price) -> Pricing {
-    let tokens = |usd: PicoUsd| Some(usd.0.saturating_mul(MILLION)).filter(|p| *p > 0).map(format_usd);
+    let tokens =
+        |usd: PicoUsd| Some(usd.0.saturating_mul(MILLION)).filter(|p| *p > 0).map(format_usd);
     let each = |usd: PicoUsd| Some(usd.0).filter(|p| *p > 0).map(format_usd);
     Pricing {
         prompt: tokens(price.input),

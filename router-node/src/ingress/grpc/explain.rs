@@ -43,7 +43,7 @@ pub fn explain(
     let mut said = decision::message(&generations::decision_of(&drawn));
     said.facts = Some(given);
     said.strategy = strategy(&view.snapshot, &facts).to_owned();
-    said.table_digest = decision::hex(&view.digest);
+    said.table_digest = decision::hex(&view.table.digest);
     Ok(said)
 }
 
@@ -56,7 +56,7 @@ fn facts(view: &View, holder: &KeyHolder, asked: ExplainRouteRequest) -> Result<
         models: given.models,
         messages: vec![Message {
             role: Role::User.into(),
-            content: Some(message::Content::Text(String::new())),
+            body: Some(message::Body::Content(String::new())),
             ..Message::default()
         }],
         provider: asked.provider,

@@ -24,7 +24,6 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder, Error};
 use trunkline_proto::inference::v1::inference_service_server::InferenceServiceServer;
 
-use crate::ingress::http::MAX_BODY_BYTES;
 use crate::pipeline::Router;
 use inference::Inference;
 
@@ -62,13 +61,18 @@ impl Health {
     }
 }
 
-/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha.
+/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha. Messages longer than
+/// `max_message_bytes`, once decompressed, are refused.
 ///
 /// # Errors
 /// When the descriptors built into the program do not fit together.
-pub fn routes(router: Arc<Router>, health: &Health) -> Result<Routes, Error> {
+pub fn routes(
+    router: Arc<Router>,
+    health: &Health,
+    max_message_bytes: usize,
+) -> Result<Routes, Error> {
     let inference = InferenceServiceServer::new(Inference::new(router))
-        .max_decoding_message_size(MAX_BODY_BYTES)
+        .max_decoding_message_size(max_message_bytes)
         .accept_compressed(CompressionEncoding::Gzip);
     let names = [<InferenceServiceServer<Inference> as NamedService>::NAME, HEALTH];
     Ok(Routes::new(inference)
