@@ -22,7 +22,7 @@ pub use sims::Sims;
 /// The API key of a development router.
 pub const DEV_KEY: &str = "dev";
 /// The public part of that key.
-const DEV_KEY_ID: &str = "dev-only";
+const DEV_KEY_ID: &str = "devlocal";
 /// A developer who presses Ctrl-C does not wait longer.
 const DRAIN_GRACE_MS: u64 = 2_000;
 /// Zones that a development router pretends its probers stand in.

@@ -77,7 +77,7 @@ impl Fold {
             Change::Snapshot(listing) => {
                 self.revision = listing.revision.0;
                 self.forget_what_is_gone(&listing.entries);
-                listing.entries.into_iter().for_each(|entry| drop(self.put(entry)));
+                listing.entries.into_iter().for_each(|entry| _ = self.put(entry));
                 Haste::Urgent
             }
             Change::Batch { revision, events } => {
