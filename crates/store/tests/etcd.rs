@@ -103,7 +103,7 @@ async fn compacted_history_is_listed_again() {
     for n in 0..10 {
         last = store.put("/a", n.to_string().into(), Expect::Any).await.unwrap();
     }
-    let mut admin = etcd_client::Client::connect([server.url()], None).await.unwrap();
+    let mut admin = server.admin().await;
     admin.compact(i64::try_from(last.0).unwrap(), None).await.unwrap();
     let listing = snapshot(&mut watch).await;
     assert_eq!(listing, store.list("/").await.unwrap());
@@ -137,6 +137,36 @@ async fn the_next_member_is_asked_when_one_is_not_there() {
     let revision = store.put("/a", "1".into(), Expect::Absent).await.unwrap();
     let mut watch = store.watch("/");
     assert_eq!(snapshot(&mut watch).await.revision, revision);
+}
+
+#[tokio::test]
+async fn a_certificate_is_an_identity_and_confines_its_user() {
+    let server = Server::start_with_certificates().await;
+    let mut admin = server.admin().await;
+    let password = Some(etcd_client::UserAddOptions::new().with_no_pwd());
+    for user in ["root", "p1"] {
+        admin.user_add(user, "", password.clone()).await.unwrap();
+        admin.role_add(user).await.unwrap();
+        admin.user_grant_role(user, user).await.unwrap();
+    }
+    let own = etcd_client::Permission::read_write("/obs/p1/").with_prefix();
+    admin.role_grant_permission("p1", own).await.unwrap();
+    admin.auth_enable().await.unwrap();
+
+    let (root, prober) = (server.store(), server.store_as("p1"));
+    root.put("/obs/p2/a", "1".into(), Expect::Absent).await.unwrap();
+    let mut watch = prober.watch("/obs/p1/");
+    assert_eq!(snapshot(&mut watch).await.entries, []);
+    let revision = prober.put("/obs/p1/a", "1".into(), Expect::Absent).await.unwrap();
+    assert_eq!(batch(&mut watch).await, (revision, 1));
+    assert!(matches!(watch.next().await, Change::Progress { .. }));
+    for denied in [
+        prober.put("/obs/p2/a", "2".into(), Expect::Any).await.err(),
+        prober.list("/obs/").await.err(),
+        server.store_as("stranger").list("/obs/p1/").await.err(),
+    ] {
+        assert!(matches!(denied, Some(StoreError::Denied { .. })), "{denied:?}");
+    }
 }
 
 /// Writes with a new connection, so that nothing is in doubt.

@@ -51,8 +51,9 @@ impl Cluster {
         let chosen = turn.checked_rem(members.len()).and_then(|index| members.get(index));
         let member = chosen.ok_or_else(|| StoreError::invalid("etcd has no members"))?;
         let link = Link::dial(member, &self.options).await?;
+        let told = link.version != Some(Version::UNTOLD);
         let recommended = link.version.is_some_and(Version::is_recommended);
-        if !recommended && !self.warned.swap(true, Ordering::Relaxed) {
+        if told && !recommended && !self.warned.swap(true, Ordering::Relaxed) {
             let version = link.version.map(|version| version.to_string());
             tracing::warn!(member, version, "etcd should be at least 3.5.33 or 3.6.14");
         }

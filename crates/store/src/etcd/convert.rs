@@ -92,8 +92,13 @@ pub(super) fn unsigned(number: i64) -> u64 {
 /// Marks in etcd's messages of refusals after which nothing was done.
 const LEASE_GONE: [&str; 2] = ["requested lease not found", "lease not found"];
 const TOO_LARGE: [&str; 3] = ["request is too large", "too many operations", "message length too"];
-const DENIED: [&str; 4] =
-    ["permission denied", "user name is empty", "invalid auth token", "authentication failed"];
+const DENIED: [&str; 5] = [
+    "permission denied",
+    "user name is empty",
+    "user name not found",
+    "invalid auth token",
+    "authentication failed",
+];
 const NOT_DONE: [&str; 3] = ["no leader", "too many requests", "not capable"];
 
 /// What a failed call means when it may not have changed anything.

@@ -41,8 +41,13 @@ impl Link {
         let greeting = async {
             // This does not dial yet; the question after it does.
             let mut client = Client::connect([member], Some(connect)).await.map_err(failure)?;
-            let status = client.status().await.map_err(failure)?;
-            Ok(Self { version: Version::parse(status.version()), client })
+            let version = match client.status().await.map_err(failure) {
+                Ok(status) => Version::parse(status.version()),
+                // It speaks to us all the same.
+                Err(StoreError::Denied { .. }) => Some(Version::UNTOLD),
+                Err(error) => return Err(error),
+            };
+            Ok(Self { client, version })
         };
         let dialled: Result<Self, StoreError> = timeout(DIAL_MAX, greeting)
             .await

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
-use trunkline_store::{Etcd, EtcdOptions, Store};
+use trunkline_store::{Etcd, EtcdOptions, Store, TlsFiles};
 
 /// One member.
 pub struct Server {
@@ -15,23 +18,54 @@ pub struct Server {
     dir: TempDir,
     client_url: String,
     peer_url: String,
+    /// For a member that wants client certificates.
+    authority: Option<Authority>,
 }
 
 impl Server {
     /// Starts a member and waits until it serves.
     pub async fn start() -> Self {
+        Self::start_as("http", None).await
+    }
+
+    /// Starts a member that only talks to clients with a certificate, whose user is its common name.
+    pub async fn start_with_certificates() -> Self {
+        Self::start_as("https", Some(Authority::new())).await
+    }
+
+    async fn start_as(scheme: &str, authority: Option<Authority>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let [client_url, peer_url] =
-            [free_port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));
-        let child = spawn(dir.path(), &client_url, &peer_url);
-        let server = Self { child, dir, client_url, peer_url };
+        let client_url = format!("{scheme}://127.0.0.1:{}", free_port());
+        let peer_url = format!("http://127.0.0.1:{}", free_port());
+        let child = spawn(dir.path(), [client_url.as_str(), &peer_url], authority.as_ref());
+        let server = Self { child, dir, client_url, peer_url, authority };
         server.ready().await;
         server
     }
 
-    /// A store on it.
+    /// A store on it; as the user root where it wants a certificate.
     pub fn store(&self) -> Etcd {
-        Etcd::new(EtcdOptions { members: vec![self.client_url.clone()], tls: None }).unwrap()
+        self.store_as("root")
+    }
+
+    /// A store on it, as a user.
+    pub fn store_as(&self, user: &str) -> Etcd {
+        let tls = self.authority.as_ref().map(|authority| authority.issue(user));
+        Etcd::new(EtcdOptions { members: vec![self.client_url.clone()], tls }).unwrap()
+    }
+
+    /// The client of the administrator, root.
+    pub async fn admin(&self) -> etcd_client::Client {
+        let options = self.authority.as_ref().map(|authority| {
+            let files = authority.issue("root");
+            let [ca, cert, key] =
+                [files.ca, files.cert, files.key].map(|file| std::fs::read(file).unwrap());
+            let tls = etcd_client::TlsOptions::new()
+                .ca_certificate(etcd_client::Certificate::from_pem(ca))
+                .identity(etcd_client::Identity::from_pem(cert, key));
+            etcd_client::ConnectOptions::new().with_tls(tls)
+        });
+        etcd_client::Client::connect([&self.client_url], options).await.unwrap()
     }
 
     /// Its client URL.
@@ -42,7 +76,7 @@ impl Server {
     /// SIGKILL, and start again on the same data.
     pub async fn kill_and_restart(&mut self) {
         self.kill();
-        self.child = spawn(self.dir.path(), &self.client_url, &self.peer_url);
+        self.child = self.spawn();
         self.ready().await;
     }
 
@@ -50,7 +84,7 @@ impl Server {
     pub async fn lose_everything(&mut self) {
         self.kill();
         std::fs::remove_dir_all(self.dir.path().join("data")).unwrap();
-        self.child = spawn(self.dir.path(), &self.client_url, &self.peer_url);
+        self.child = self.spawn();
         self.ready().await;
     }
 
@@ -68,6 +102,11 @@ impl Server {
     /// SIGCONT.
     pub fn thaw(&self) {
         self.signal("CONT");
+    }
+
+    fn spawn(&self) -> Child {
+        let urls = [self.client_url.as_str(), self.peer_url.as_str()];
+        spawn(self.dir.path(), urls, self.authority.as_ref())
     }
 
     fn signal(&self, name: &str) {
@@ -95,8 +134,10 @@ impl Drop for Server {
     }
 }
 
-fn spawn(dir: &Path, client_url: &str, peer_url: &str) -> Child {
-    Command::new(binary())
+fn spawn(dir: &Path, urls: [&str; 2], authority: Option<&Authority>) -> Child {
+    let [client_url, peer_url] = urls;
+    let mut command = Command::new(binary());
+    command
         .arg("--data-dir")
         .arg(dir.join("data"))
         .args(["--listen-client-urls", client_url, "--advertise-client-urls", client_url])
@@ -104,9 +145,48 @@ fn spawn(dir: &Path, client_url: &str, peer_url: &str) -> Child {
         .args(["--name", "one", "--initial-cluster", &format!("one={peer_url}")])
         .args(["--log-level", "error"])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null());
+    if let Some(authority) = authority {
+        let files = authority.issue("server");
+        command.arg("--client-cert-auth");
+        command.arg("--trusted-ca-file").arg(files.ca);
+        command.arg("--cert-file").arg(files.cert).arg("--key-file").arg(files.key);
+    }
+    command.spawn().unwrap()
+}
+
+/// Issues certificates for this machine, into a directory of its own.
+struct Authority {
+    dir: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(dir.path().join("ca.pem"), certificate.pem()).unwrap();
+        Self { dir, issuer: Issuer::new(params, key) }
+    }
+
+    /// The files of somebody's identity.
+    fn issue(&self, name: &str) -> TlsFiles {
+        let file = |kind: &str| self.dir.path().join(format!("{name}{kind}.pem"));
+        let files =
+            TlsFiles { ca: self.dir.path().join("ca.pem"), cert: file(""), key: file("-key") };
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages.extend(both);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(&files.cert, certificate.pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    }
 }
 
 fn binary() -> PathBuf {
