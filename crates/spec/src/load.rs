@@ -39,8 +39,8 @@ pub fn load<T: DeserializeOwned + JsonSchema>(text: &str) -> Result<Loaded<T>, P
             format!("the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are read", text.len());
         return Err(Problems::one("", message));
     }
-    let schema = schemars::schema_for!(T);
     let node = read_tree(text)?;
+    let schema = schemars::schema_for!(T);
     if let Err(problems) = shape::check(&node, schema.as_value()) {
         return Err(locate(text, problems));
     }
