@@ -131,8 +131,16 @@ pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, BoxError
         StoreConfig::Embedded { dir } => {
             Ok(Arc::new(Embedded::open(dir, StoreLimits::default()).await?))
         }
-        StoreConfig::Etcd { .. } => Err("etcd".into()),
+        StoreConfig::Etcd { endpoints, tls } => Ok(Arc::new(Etcd::new(EtcdOptions {
+            members: endpoints.clone(),
+            tls: tls.as_ref().map(etcd_files),
+        })?)),
     }
+}
+
+fn etcd_files(tls: &EtcdTls) -> EtcdFiles {
+    let (cert, key) = tls.identity.clone().unzip();
+    EtcdFiles { ca: tls.ca.clone(), cert, key }
 }
 
 /// Starts every task of a router.
@@ -148,6 +156,7 @@ pub async fn start(
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let mut tasks = Tasks::new(shutdown.clone());
     let address = listeners.public.local_addr()?;
+    let (ops, admin) = (listeners.ops.local_addr()?, listeners.admin.local_addr()?);
     let setup = Setup {
         store: Arc::clone(&store),
         zone: config.zone.clone(),
@@ -170,6 +179,8 @@ pub async fn start(
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
     serve_admin(&mut tasks, config, listeners.admin, (&router, &store), &shutdown)?;
+    // With port 0 in the configuration this line is the only place that tells.
+    tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
     Ok(Running { router, store, shutdown, tasks, address, grace })
 }
