@@ -15,9 +15,9 @@ use trunkline_runtime::telemetry::{Logs, MetricsHandle, init_logs, init_metrics}
 use trunkline_runtime::tls::{ServerTls, TlsFiles};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
 use trunkline_store::port::Store;
-use trunkline_store::{Embedded, Limits as StoreLimits};
+use trunkline_store::{Embedded, Etcd, EtcdOptions, Limits as StoreLimits, TlsFiles as EtcdFiles};
 
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, EtcdTls, StoreConfig};
 use crate::generations;
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
@@ -133,14 +133,16 @@ pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, BoxError
         }
         StoreConfig::Etcd { endpoints, tls } => Ok(Arc::new(Etcd::new(EtcdOptions {
             members: endpoints.clone(),
-            tls: tls.as_ref().map(etcd_files),
+            tls: tls.as_ref().map(etcd_files).transpose()?,
         })?)),
     }
 }
 
-fn etcd_files(tls: &EtcdTls) -> EtcdFiles {
-    let (cert, key) = tls.identity.clone().unzip();
-    EtcdFiles { ca: tls.ca.clone(), cert, key }
+fn etcd_files(tls: &EtcdTls) -> Result<EtcdFiles, BoxError> {
+    let identity = tls.identity.clone();
+    let (cert, key) = identity
+        .ok_or("store.etcd.tls: name `cert` and `key`: etcd knows its users by certificate")?;
+    Ok(EtcdFiles { ca: tls.ca.clone(), cert, key })
 }
 
 /// Starts every task of a router.

@@ -179,3 +179,6 @@ fn too_dear(state: &EndpointState, max: &MaxPrice) -> bool {
     ];
     pairs.iter().any(|(price, max)| max.is_some_and(|max| *price > max))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,3 +27,6 @@ pub mod retry;
 pub mod throttle;
 pub mod voter;
 pub mod window;
+
+#[cfg(test)]
+mod story;

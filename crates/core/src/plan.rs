@@ -308,3 +308,6 @@ impl Stage<'_> {
         if others.is_empty() { group } else { others }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,3 +184,6 @@ fn pause_before_again(failure: &Failure, tried: &Tried<'_>) -> Option<u64> {
 fn window(snapshot: &Snapshot, turn: &Turn) -> u64 {
     snapshot.endpoints.get(turn.endpoint).map_or(0, |s| s.endpoint.context_tokens)
 }
+
+#[cfg(test)]
+mod tests;

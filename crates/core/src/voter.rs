@@ -154,6 +154,16 @@ impl Voter {
         self.case.counts(now_ms)
     }
 
+    /// Live calls in about the last half minute.
+    pub fn live_calls(&self, now_ms: u64) -> u64 {
+        self.case.live_counts(now_ms).judged() / 2
+    }
+
+    /// Live calls of the last 10 to 20 seconds, and those of them that a rate limit turned away.
+    pub fn recent_refusals(&self, now_ms: u64) -> (u64, u64) {
+        self.case.recent_refusals(now_ms)
+    }
+
     /// What the vote rests on.
     pub fn evidence(&self, now_ms: u64) -> Evidence {
         self.case.evidence(now_ms)

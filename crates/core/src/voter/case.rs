@@ -78,6 +78,16 @@ impl Case {
         self.active.counts(now_ms).plus(&self.passive.counts(now_ms))
     }
 
+    pub(super) fn live_counts(&self, now_ms: u64) -> Counts {
+        self.passive.counts(now_ms)
+    }
+
+    pub(super) fn recent_refusals(&self, now_ms: u64) -> (u64, u64) {
+        let recent = self.passive.recent_counts(now_ms);
+        let refused = u64::from(recent.rate_limited);
+        (recent.judged() + refused, refused)
+    }
+
     pub(super) fn evidence(&self, now_ms: u64) -> Evidence {
         let any = |window: &Window| window.counts(now_ms) != Counts::default();
         Evidence { active: any(&self.active), passive: any(&self.passive) }

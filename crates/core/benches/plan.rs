@@ -1,0 +1,92 @@
+//! How long a decision takes: a whole plan and one pick, over 5 and 200 endpoints.
+#![expect(missing_docs, clippy::unwrap_used, reason = "a benchmark is no interface")]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use trunkline_core::assess::{Inputs, Table, assess};
+use trunkline_core::catalog::{
+    Capabilities, Catalog, Endpoint, Price, ProbeMode, Retention, Training,
+};
+use trunkline_core::draw::{Rng, Ticket, two_draws};
+use trunkline_core::facts::Facts;
+use trunkline_core::id::{EndpointId, KeyId, ModelId, ProviderId, Region, Zone};
+use trunkline_core::money::PicoUsd;
+use trunkline_core::plan::{LocalLayer, LocalLoad, draw};
+use trunkline_core::policy::{Policy, Tenant};
+use trunkline_core::snapshot::Snapshot;
+
+fn endpoint(at: usize) -> Endpoint {
+    let provider = ProviderId::new(&format!("provider-{at}"));
+    let (model, region) = (ModelId::new("model"), Region::new("region"));
+    Endpoint {
+        id: EndpointId::of(&provider, &model, &region),
+        provider,
+        model,
+        region,
+        upstream_model: "model".to_owned(),
+        price: Price { input: PicoUsd(100 + at as u64), output: PicoUsd(400), ..Price::default() },
+        context_tokens: 128_000,
+        max_output_tokens: 16_000,
+        capabilities: Capabilities { chat: true, ..Capabilities::default() },
+        parameters: Vec::new(),
+        quantization: None,
+        jurisdiction: None,
+        retention: Retention::Zero,
+        training: Training::No,
+        probe: ProbeMode::Generate,
+        weight: 100,
+    }
+}
+
+fn snapshot(endpoints: usize) -> Snapshot {
+    let catalog =
+        Catalog { providers: Vec::new(), endpoints: (0..endpoints).map(endpoint).collect() };
+    let inputs = Inputs {
+        catalog: &catalog,
+        policy: &Policy::default(),
+        overrides: &Default::default(),
+        probers: &Default::default(),
+        observations: &Default::default(),
+        zone: &Zone::new("zone"),
+    };
+    let table: Table = assess(&inputs);
+    Snapshot::new(1, Policy::default(), Vec::new(), table.states(&catalog))
+}
+
+struct Busy;
+
+impl LocalLayer for Busy {
+    fn load(&self, endpoint: usize) -> LocalLoad {
+        LocalLoad { in_flight: endpoint as u32 % 7, ..LocalLoad::default() }
+    }
+}
+
+fn decisions(c: &mut Criterion) {
+    let tenant = Tenant::unrestricted(KeyId::new("bench"));
+    let facts =
+        Facts { models: vec![ModelId::new("model")], input_tokens: 500, ..Facts::default() };
+    for endpoints in [5, 200] {
+        let view = snapshot(endpoints);
+        let mut seed = 0;
+        c.bench_function(&format!("plan/{endpoints}"), |b| {
+            b.iter(|| {
+                seed += 1;
+                black_box(draw(&view, &tenant, &facts, &Busy, seed))
+            });
+        });
+        let tickets: Vec<Ticket> = (0..endpoints)
+            .map(|endpoint| Ticket {
+                endpoint,
+                weight: 6_553_600,
+                load_milli: (endpoint as u64 % 7) * 1000,
+            })
+            .collect();
+        let mut rng = Rng::new(1);
+        c.bench_function(&format!("pick/{endpoints}"), |b| {
+            b.iter(|| black_box(two_draws(&tickets, &mut rng).unwrap()));
+        });
+    }
+}
+
+criterion_group!(benches, decisions);
+criterion_main!(benches);
