@@ -1,0 +1,224 @@
+//! The wiring: what one prober waits for, and the process around it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep_until};
+use trunkline_runtime::ops::{self, OpsRoutes};
+use trunkline_runtime::readiness::{Guard, Readiness};
+use trunkline_runtime::telemetry::{init_logs, init_metrics};
+use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
+use trunkline_store::keys::ROOT;
+use trunkline_store::{Etcd, Store, StoreError};
+use trunkline_upstream::Transport;
+
+use crate::config::{Cli, ProberConfig};
+use crate::cycle::Cycle;
+use crate::evidence::{EvidenceReceiver, mailbox};
+use crate::probe::{self, Report};
+use crate::publish::{Ended, Publisher};
+use crate::self_test;
+use crate::telemetry::{self, Telemetry};
+
+/// The shortest sleep of the loop: what is due and cannot start yet must not make it spin.
+const SLEEP_MIN_MS: u64 = 5;
+/// How long tasks may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs one prober until the shutdown: due → probe → observe → publish. `evidence` brings what live traffic
+/// saw; a mailbox whose sender is gone is as good as an empty one.
+///
+/// # Errors
+/// When the HTTP client cannot be set up, or the prober's name cannot be part of a key.
+pub async fn run(
+    config: ProberConfig,
+    store: Arc<dyn Store>,
+    evidence: EvidenceReceiver,
+    shutdown: Shutdown,
+) -> Result<(), BoxError> {
+    Prober::new(&config, store, None)?.run(evidence, shutdown).await
+}
+
+/// The process: one prober on etcd, with an operations port, until a signal.
+///
+/// # Errors
+/// What keeps it from starting, or the task that failed.
+pub async fn process(cli: Cli) -> Result<(), BoxError> {
+    let _logs = init_logs(cli.log_format.into(), &cli.log)?;
+    let metrics = init_metrics(&[])?;
+    telemetry::describe();
+    let config = cli.prober()?;
+    let listener = TcpListener::bind(cli.ops)
+        .await
+        .map_err(|error| format!("cannot listen on {} (--ops): {error}", cli.ops))?;
+    let store: Arc<dyn Store> = Arc::new(Etcd::new(cli.store())?);
+    let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
+    let prober = Prober::new(&config, store, Some(readiness.guard("joined")))?;
+    // Nobody sends evidence to a process of its own yet: it works by probes alone.
+    let (_, evidence) = mailbox();
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn("prober", prober.run(evidence, shutdown.clone()));
+    tasks.spawn("metrics upkeep", metrics.clone().keep_up(shutdown.clone()));
+    let routes = OpsRoutes { readiness, metrics, extra: Vec::new() };
+    tasks.spawn_companion("operations port", ops::serve(listener, routes, shutdown.clone()));
+    tasks.spawn("signals", signals(shutdown));
+    Ok(tasks.join(GRACE).await?)
+}
+
+/// Something that was under way has ended.
+enum Done {
+    Probe(Report),
+    Errand(Ended),
+    SelfTest(bool),
+}
+
+type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// One prober: the cycle, and what is under way for it.
+struct Prober {
+    cycle: Cycle,
+    publisher: Publisher,
+    transport: Transport,
+    store: Arc<dyn Store>,
+    telemetry: Telemetry,
+    controls: Vec<String>,
+    jobs: FuturesUnordered<Job>,
+    errand_under_way: bool,
+    /// When the next self-test begins; `None` while one is under way.
+    self_test_ms: Option<u64>,
+    /// Ready while the prober has a voice.
+    joined: Option<Guard>,
+    clock: Clock,
+}
+
+impl Prober {
+    fn new(
+        config: &ProberConfig,
+        store: Arc<dyn Store>,
+        joined: Option<Guard>,
+    ) -> Result<Self, BoxError> {
+        let clock = Clock(Instant::now());
+        let telemetry = Telemetry::new(&config.id);
+        let publisher = Publisher::new(config, Arc::clone(&store))
+            .ok_or("the prober's name cannot be part of a key")?;
+        Ok(Self {
+            cycle: Cycle::new(config, telemetry.clone(), clock.now_ms()),
+            publisher,
+            transport: Transport::new()?,
+            store,
+            telemetry,
+            controls: config.controls.clone(),
+            jobs: FuturesUnordered::new(),
+            errand_under_way: false,
+            self_test_ms: Some(0),
+            joined,
+            clock,
+        })
+    }
+
+    async fn run(
+        mut self,
+        mut evidence: EvidenceReceiver,
+        shutdown: Shutdown,
+    ) -> Result<(), BoxError> {
+        let mut watch = self.store.watch(ROOT);
+        let mut evidence_open = true;
+        loop {
+            self.start_what_is_due();
+            let wake_at = self.wake_at();
+            tokio::select! {
+                change = watch.next() => self.cycle.learn(change, self.clock.now_ms()),
+                Some(done) = self.jobs.next() => self.take_in(done),
+                traffic = evidence.recv(), if evidence_open => match traffic {
+                    Some(traffic) => self.cycle.hear(&traffic, self.clock.now_ms()),
+                    None => evidence_open = false,
+                },
+                () = sleep_until(wake_at) => {}
+                () = shutdown.wait() => break,
+            }
+        }
+        // Probes and errands under way are dropped: nobody will ask for them.
+        if let Err(error) = self.publisher.leave().await {
+            tracing::warn!(%error, "the lease could not be ended and will expire");
+        }
+        Ok(())
+    }
+
+    fn start_what_is_due(&mut self) {
+        let now_ms = self.clock.now_ms();
+        self.cycle.tick(now_ms);
+        for task in self.cycle.due(now_ms) {
+            let probe = probe::run(self.transport.clone(), task);
+            self.jobs.push(Box::pin(async move { Done::Probe(probe.await) }));
+        }
+        if self.self_test_ms.is_some_and(|at| at <= now_ms) {
+            self.self_test_ms = None;
+            let test = self_test::passes(self.controls.clone());
+            self.jobs.push(Box::pin(async move { Done::SelfTest(test.await) }));
+        }
+        if !self.errand_under_way
+            && let Some(errand) = self.publisher.next_errand(&self.cycle, now_ms)
+        {
+            self.errand_under_way = true;
+            self.jobs.push(Box::pin(async move { Done::Errand(errand.await) }));
+        }
+    }
+
+    fn take_in(&mut self, done: Done) {
+        let now_ms = self.clock.now_ms();
+        match done {
+            Done::Probe(report) => self.cycle.observe(&report, now_ms),
+            Done::SelfTest(passed) => {
+                self.cycle.self_tested(passed, now_ms);
+                self.self_test_ms = Some(now_ms + self_test::PERIOD_MS);
+            }
+            Done::Errand(ended) => {
+                self.errand_under_way = false;
+                let outcome = self.publisher.ended(ended, &mut self.cycle, now_ms);
+                self.note(&outcome);
+            }
+        }
+    }
+
+    fn note(&self, outcome: &Result<(), StoreError>) {
+        if let Err(error) = outcome {
+            self.telemetry.store_failed(error);
+            tracing::warn!(%error, "an errand in the store failed, it will be tried again");
+        }
+        let alive = self.publisher.alive();
+        self.telemetry.alive(alive);
+        match &self.joined {
+            Some(guard) if alive => guard.ready(),
+            Some(guard) => guard.not_ready(),
+            None => {}
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now_ms = self.clock.now_ms();
+        let errand_ms =
+            if self.errand_under_way { u64::MAX } else { self.publisher.next_wake_ms() };
+        let test_ms = self.self_test_ms.unwrap_or(u64::MAX);
+        let due_ms = self.cycle.next_wake_ms().min(errand_ms).min(test_ms);
+        self.clock.at(due_ms.max(now_ms + SLEEP_MIN_MS))
+    }
+}
+
+/// Milliseconds since the prober began.
+#[derive(Clone, Copy)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now_ms(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn at(self, ms: u64) -> Instant {
+        self.0 + Duration::from_millis(ms)
+    }
+}

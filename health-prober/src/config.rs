@@ -1,0 +1,243 @@
+//! What one prober is told at its start. What it probes stands in the store. The only place that reads the
+//! environment and secret files.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Parser, ValueEnum};
+use trunkline_core::catalog::SecretRef;
+use trunkline_core::id::{ProberId, Zone};
+use trunkline_core::money::PicoUsd;
+use trunkline_runtime::telemetry::LogFormat;
+use trunkline_store::keys::Segment;
+use trunkline_store::{EtcdOptions, TlsFiles};
+use trunkline_upstream::Credential;
+
+/// What the probes of one endpoint may cost in a day, over all probers' shares of it.
+pub const ENDPOINT_DAILY: PicoUsd = PicoUsd::from_usd(1);
+/// What all probes of the cluster may cost in a day.
+pub const CLUSTER_DAILY: PicoUsd = PicoUsd::from_usd(5);
+/// The longest secret file, in bytes; a key has some hundred, so a wrong path shows.
+const SECRET_MAX_BYTES: u64 = 16 * 1024;
+
+/// Finds a secret by its reference, or says in words without the secret why there is none.
+pub type SecretFinder = Arc<dyn Fn(&SecretRef) -> Result<Credential, String> + Send + Sync>;
+
+/// One prober.
+#[derive(Clone)]
+pub struct ProberConfig {
+    /// Its name in the store.
+    pub id: ProberId,
+    /// Where it stands.
+    pub zone: Zone,
+    /// Where routers reach it with what live traffic saw; empty when they cannot.
+    pub address: String,
+    /// `host:port` of places that are never down, for its test of its own network; empty for none.
+    pub controls: Vec<String>,
+    /// What the probes of one endpoint may cost in a day.
+    pub endpoint_daily: PicoUsd,
+    /// What all probes of the cluster may cost in a day; shared evenly among the living probers.
+    pub cluster_daily: PicoUsd,
+    /// Where secrets are found.
+    pub secrets: SecretFinder,
+}
+
+impl ProberConfig {
+    /// A prober with the default allowances, that nobody sends evidence to.
+    pub fn new(id: ProberId, zone: Zone, secrets: SecretFinder) -> Self {
+        Self {
+            id,
+            zone,
+            address: String::new(),
+            controls: Vec::new(),
+            endpoint_daily: ENDPOINT_DAILY,
+            cluster_daily: CLUSTER_DAILY,
+            secrets,
+        }
+    }
+}
+
+impl fmt::Debug for ProberConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("ProberConfig");
+        out.field("id", &self.id).field("zone", &self.zone).finish_non_exhaustive()
+    }
+}
+
+/// Trunkline's health prober: measures providers and publishes what it saw.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "health-prober", version)]
+pub struct Cli {
+    /// This prober's name in the store; it writes only under it
+    #[arg(long, env = "TRUNKLINE_PROBER_ID")]
+    pub id: String,
+    /// The failure domain this prober stands in
+    #[arg(long, env = "TRUNKLINE_ZONE")]
+    pub zone: String,
+    /// The etcd members, as URLs
+    #[arg(
+        long,
+        env = "TRUNKLINE_ETCD_ENDPOINTS",
+        value_name = "URL,…",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub etcd_endpoints: Vec<String>,
+    /// Who signed etcd's certificates
+    #[arg(long, env = "TRUNKLINE_ETCD_CA", value_name = "FILE", requires = "etcd_cert")]
+    pub etcd_ca: Option<PathBuf>,
+    /// Our certificate to etcd; its common name is the etcd user
+    #[arg(long, env = "TRUNKLINE_ETCD_CERT", value_name = "FILE", requires = "etcd_key")]
+    pub etcd_cert: Option<PathBuf>,
+    /// The key of our certificate to etcd
+    #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires = "etcd_ca")]
+    pub etcd_key: Option<PathBuf>,
+    /// The operations port: liveness, readiness, metrics
+    #[arg(
+        long,
+        env = "TRUNKLINE_OPS",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:9091"
+    )]
+    pub ops: SocketAddr,
+    /// Places that are never down, for the prober's test of its own network
+    #[arg(long, env = "TRUNKLINE_CONTROLS", value_name = "HOST:PORT,…", value_delimiter = ',')]
+    pub controls: Vec<String>,
+    /// What the probes of one endpoint may cost in a day, in US dollars
+    #[arg(long, env = "TRUNKLINE_PROBE_USD_PER_ENDPOINT_DAY", default_value = "1", value_parser = usd)]
+    pub usd_per_endpoint_day: PicoUsd,
+    /// What all probes of the cluster may cost in a day, in US dollars
+    #[arg(long, env = "TRUNKLINE_PROBE_USD_PER_DAY", default_value = "5", value_parser = usd)]
+    pub usd_per_day: PicoUsd,
+    /// How log lines look
+    #[arg(long, env = "TRUNKLINE_LOG_FORMAT", value_enum, default_value = "auto")]
+    pub log_format: LogFormatArg,
+    /// Which log lines are written, such as `info` or `info,h2=warn`
+    #[arg(long, env = "TRUNKLINE_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// How log lines look, as a flag says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormatArg {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// One line for people.
+    Text,
+}
+
+impl From<LogFormatArg> for LogFormat {
+    fn from(arg: LogFormatArg) -> Self {
+        match arg {
+            LogFormatArg::Auto => Self::Auto,
+            LogFormatArg::Json => Self::Json,
+            LogFormatArg::Text => Self::Text,
+        }
+    }
+}
+
+impl Cli {
+    /// The prober that the flags describe.
+    ///
+    /// # Errors
+    /// A name or a zone that no key can hold.
+    pub fn prober(&self) -> anyhow::Result<ProberConfig> {
+        anyhow::ensure!(Segment::new(&self.id).is_some(), "--id: not a name that a key can hold");
+        anyhow::ensure!(
+            Segment::new(&self.zone).is_some(),
+            "--zone: not a name that a key can hold"
+        );
+        Ok(ProberConfig {
+            controls: self.controls.clone(),
+            endpoint_daily: self.usd_per_endpoint_day,
+            cluster_daily: self.usd_per_day,
+            ..ProberConfig::new(
+                ProberId::new(&self.id),
+                Zone::new(&self.zone),
+                Arc::new(|reference: &SecretRef| find_secret(reference)),
+            )
+        })
+    }
+
+    /// Where the store is.
+    pub fn store(&self) -> EtcdOptions {
+        let files = (self.etcd_ca.clone(), self.etcd_cert.clone(), self.etcd_key.clone());
+        let tls = match files {
+            (Some(ca), Some(cert), Some(key)) => Some(TlsFiles { ca, cert, key }),
+            _ => None,
+        };
+        EtcdOptions { members: self.etcd_endpoints.clone(), tls }
+    }
+}
+
+fn usd(text: &str) -> Result<PicoUsd, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of dollars".to_owned())?;
+    PicoUsd::from_usd_f64(number).ok_or_else(|| "not an amount of dollars".to_owned())
+}
+
+/// Reads a secret from the environment or a file.
+///
+/// # Errors
+/// Names the variable or the file, never the secret.
+pub fn find_secret(reference: &SecretRef) -> Result<Credential, String> {
+    let (text, place) = match reference {
+        SecretRef::Env(name) => {
+            #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+            let value = std::env::var(name).map_err(|e| format!("variable {name}: {e}"))?;
+            (value, format!("variable {name}"))
+        }
+        SecretRef::File(path) => (read_secret(path)?, format!("file {path}")),
+    };
+    if text.trim().is_empty() {
+        return Err(format!("{place} is empty"));
+    }
+    Credential::new(&text).map_err(|error| format!("{place}: {error}"))
+}
+
+fn read_secret(path: &str) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("file {path}: {error}");
+    if std::fs::metadata(path).map_err(failed)?.len() > SECRET_MAX_BYTES {
+        return Err(format!("file {path} is too long for a secret"));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLAGS: [&str; 7] = [
+        "health-prober",
+        "--id",
+        "p1",
+        "--zone",
+        "a",
+        "--etcd-endpoints",
+        "http://127.0.0.1:2379,http://127.0.0.1:2381",
+    ];
+
+    #[test]
+    fn flags_make_a_prober_with_the_documented_allowances() {
+        let cli = Cli::try_parse_from(FLAGS).unwrap();
+        let config = cli.prober().unwrap();
+        assert_eq!((config.id.as_str(), config.zone.as_str()), ("p1", "a"));
+        assert_eq!((config.endpoint_daily, config.cluster_daily), (ENDPOINT_DAILY, CLUSTER_DAILY));
+        assert_eq!(cli.store().members.len(), 2);
+    }
+
+    #[test]
+    fn a_name_that_no_key_can_hold_is_refused() {
+        let cli = Cli { id: "a/b".to_owned(), ..Cli::try_parse_from(FLAGS).unwrap() };
+        assert!(cli.prober().unwrap_err().to_string().contains("--id"));
+    }
+
+    #[test]
+    fn a_missing_secret_is_named_by_its_place() {
+        let error = find_secret(&SecretRef::File("/no/such/file".to_owned())).err().unwrap();
+        assert!(error.contains("/no/such/file"), "{error}");
+    }
+}

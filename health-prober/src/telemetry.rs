@@ -1,0 +1,255 @@
+//! Every metric's name, labels and meaning, and nothing else: code elsewhere calls methods. The catalogue is
+//! what `docs/metrics.md` is generated from.
+#![expect(clippy::disallowed_macros, reason = "this is the one file that names metrics")]
+
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use trunkline_core::failure::FailureKind;
+use trunkline_core::id::ProberId;
+use trunkline_core::money::PicoUsd;
+use trunkline_core::observation::Vote;
+use trunkline_core::voter::{Level, LocalHealth};
+use trunkline_store::StoreError;
+
+use crate::probe::Report;
+use crate::record::WriteClass;
+
+/// What a metric counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// One row of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// The name as scraped.
+    pub name: &'static str,
+    /// What it counts.
+    pub kind: Kind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// Its unit, where it has one.
+    pub unit: Option<Unit>,
+    /// What it means.
+    pub help: &'static str,
+}
+
+const PROBES: &str = "trunkline_prober_probes_total";
+const COST: &str = "trunkline_prober_cost_nanousd_total";
+const PURSE_EMPTY: &str = "trunkline_prober_purse_empty_total";
+const VOTES: &str = "trunkline_prober_endpoints";
+const VOTE_CHANGES: &str = "trunkline_prober_vote_changes_total";
+const PUBLISHED: &str = "trunkline_prober_published_total";
+const STORE_FAILURES: &str = "trunkline_prober_store_failures_total";
+const SILENCES: &str = "trunkline_prober_store_silences_total";
+const WATCHED: &str = "trunkline_prober_watched_endpoints";
+const LOCAL_HEALTH: &str = "trunkline_prober_local_health";
+const SELF_SUSPECT: &str = "trunkline_prober_self_suspect";
+const ALIVE: &str = "trunkline_prober_alive";
+
+const fn row(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, labels, unit: None, help }
+}
+
+/// All metrics of a prober. Every one has the prober's name for a label, because a development router runs
+/// several in one process.
+pub const CATALOGUE: &[Metric] = &[
+    row(
+        PROBES,
+        Kind::Counter,
+        &["prober", "level", "outcome"],
+        "Probes by level (connect, list, generate) and outcome: ok, or the kind of failure.",
+    ),
+    row(
+        COST,
+        Kind::Counter,
+        &["prober"],
+        "Expected cost of the probes sent, in billionths of a US dollar.",
+    ),
+    row(
+        PURSE_EMPTY,
+        Kind::Counter,
+        &["prober"],
+        "Generations that were due and not sent because the day's allowance is spent.",
+    ),
+    row(
+        VOTES,
+        Kind::Gauge,
+        &["prober", "vote"],
+        "Endpoints that this prober watches, by its vote.",
+    ),
+    row(VOTE_CHANGES, Kind::Counter, &["prober", "vote"], "Changes of a vote, by the new vote."),
+    row(
+        PUBLISHED,
+        Kind::Counter,
+        &["prober", "class"],
+        "Observations written to the store: urgent, material or refresh.",
+    ),
+    row(
+        STORE_FAILURES,
+        Kind::Counter,
+        &["prober", "reason"],
+        "Errands in the store that failed, by what the store said.",
+    ),
+    row(SILENCES, Kind::Counter, &["prober"], "Times the store's watch found the store silent."),
+    row(WATCHED, Kind::Gauge, &["prober"], "Endpoints that this prober watches."),
+    row(
+        LOCAL_HEALTH,
+        Kind::Gauge,
+        &["prober"],
+        "How badly the prober itself does: 0 is well, 8 the worst.",
+    ),
+    row(
+        SELF_SUSPECT,
+        Kind::Gauge,
+        &["prober"],
+        "1 while the prober doubts its own network and withholds its votes.",
+    ),
+    row(ALIVE, Kind::Gauge, &["prober"], "1 while the prober has a voice in the store."),
+];
+
+/// Tells the recorder what every metric means. Once in a process, after the recorder is installed.
+pub fn describe() {
+    for metric in CATALOGUE {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.help),
+        }
+    }
+}
+
+/// The metrics of one prober.
+#[derive(Clone)]
+pub struct Telemetry {
+    prober: String,
+    cost: Counter,
+    purse_empty: Counter,
+    silences: Counter,
+    watched: Gauge,
+    local_health: Gauge,
+    self_suspect: Gauge,
+    alive: Gauge,
+    votes: [Gauge; Vote::ALL.len()],
+}
+
+impl Telemetry {
+    /// The metrics of the prober of that name.
+    pub fn new(prober: &ProberId) -> Self {
+        let prober = prober.to_string();
+        Self {
+            cost: counter!(COST, "prober" => prober.clone()),
+            purse_empty: counter!(PURSE_EMPTY, "prober" => prober.clone()),
+            silences: counter!(SILENCES, "prober" => prober.clone()),
+            watched: gauge!(WATCHED, "prober" => prober.clone()),
+            local_health: gauge!(LOCAL_HEALTH, "prober" => prober.clone()),
+            self_suspect: gauge!(SELF_SUSPECT, "prober" => prober.clone()),
+            alive: gauge!(ALIVE, "prober" => prober.clone()),
+            votes: Vote::ALL
+                .map(|vote| gauge!(VOTES, "prober" => prober.clone(), "vote" => vote.as_str())),
+            prober,
+        }
+    }
+
+    /// A probe ended.
+    pub fn probe_ended(&self, report: &Report) {
+        let level = match report.probe.level() {
+            Level::Connect => "connect",
+            Level::List => "list",
+            Level::Generate => "generate",
+        };
+        let outcome = report.outcome.as_ref().err().map_or("ok", |f| FailureKind::as_str(f.kind));
+        let prober = self.prober.clone();
+        counter!(PROBES, "prober" => prober, "level" => level, "outcome" => outcome).increment(1);
+    }
+
+    /// A generation was sent that is expected to cost this much.
+    pub fn paid(&self, cost: PicoUsd) {
+        self.cost.increment(cost.0 / 1_000);
+    }
+
+    /// A generation was due, and there was no money for it.
+    pub fn purse_empty(&self) {
+        self.purse_empty.increment(1);
+    }
+
+    /// The watch found the store silent.
+    pub fn store_silent(&self) {
+        self.silences.increment(1);
+    }
+
+    /// So many endpoints are watched now.
+    pub fn watching(&self, endpoints: usize) {
+        self.watched.set(endpoints as f64);
+    }
+
+    /// A vote became this one.
+    pub fn vote_changed(&self, vote: Vote) {
+        let prober = self.prober.clone();
+        counter!(VOTE_CHANGES, "prober" => prober, "vote" => vote.as_str()).increment(1);
+    }
+
+    /// An observation is in the store.
+    pub fn published(&self, class: WriteClass) {
+        let prober = self.prober.clone();
+        counter!(PUBLISHED, "prober" => prober, "class" => class.as_str()).increment(1);
+    }
+
+    /// An errand in the store failed.
+    pub fn store_failed(&self, error: &StoreError) {
+        let prober = self.prober.clone();
+        let reason = reason(error);
+        counter!(STORE_FAILURES, "prober" => prober, "reason" => reason).increment(1);
+    }
+
+    /// Whether the prober has a voice.
+    pub fn alive(&self, alive: bool) {
+        self.alive.set(f64::from(u8::from(alive)));
+    }
+
+    /// How the prober does, and how it votes.
+    pub fn state(&self, own: LocalHealth, votes: impl Iterator<Item = Vote>) {
+        self.local_health.set(f64::from(own.score()));
+        self.self_suspect.set(f64::from(u8::from(own.suspect())));
+        let mut counts = [0u32; Vote::ALL.len()];
+        for vote in votes {
+            let at = Vote::ALL.iter().position(|known| *known == vote);
+            if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
+                *count += 1;
+            }
+        }
+        self.votes.iter().zip(counts).for_each(|(gauge, count)| gauge.set(f64::from(count)));
+    }
+}
+
+fn reason(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable { .. } => "unavailable",
+        StoreError::InDoubt { .. } => "in_doubt",
+        StoreError::LeaseGone { .. } => "lease_gone",
+        StoreError::Conflict { .. } => "conflict",
+        _ => "refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_say_whose_they_are() {
+        let mut names: Vec<_> = CATALOGUE.iter().map(|m| m.name).collect();
+        assert!(names.iter().all(|name| name.starts_with("trunkline_prober_")));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CATALOGUE.len());
+        assert!(CATALOGUE.iter().all(|m| m.labels.first() == Some(&"prober")));
+    }
+}
