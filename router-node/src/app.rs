@@ -17,8 +17,10 @@ use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
 use trunkline_store::port::Store;
 use trunkline_store::{Embedded, Etcd, EtcdOptions, Limits as StoreLimits, TlsFiles as EtcdFiles};
 
+use crate::admin::Admin;
 use crate::config::{Config, EtcdTls, StoreConfig};
 use crate::generations;
+use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
 use crate::serve::{self, Parts, Setup};
@@ -219,7 +221,9 @@ fn serve_public(
 ) -> Result<(), BoxError> {
     let tls = tls(tasks, "certificates", config.tls.as_ref(), shutdown)?;
     let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let grpc = tonic::service::Routes::default();
+    let health = Health::default();
+    tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
+    let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
     let public =
         Public { router: Arc::clone(router), grpc, max_body_bytes: config.limits.body_bytes };
     let make = move |_: &server::Peer| {
@@ -239,10 +243,23 @@ fn serve_admin(
 ) -> Result<(), BoxError> {
     let tls = tls(tasks, "admin certificates", config.admin_tls.as_ref(), shutdown)?;
     let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let routes = crate::admin::routes(Arc::clone(served.0), Arc::clone(served.1));
+    let routes = Admin::new(
+        Arc::clone(served.0),
+        Arc::clone(served.1),
+        config.node_id.as_deref().unwrap_or_default(),
+    )
+    .routes();
     let make =
         move |_: &server::Peer| hyper_util::service::TowerToHyperService::new(routes.clone());
     tasks.spawn("admin", server::serve(listener, options, make, shutdown.clone()));
+    Ok(())
+}
+
+/// Says over gRPC that calls are taken, and no longer so from the shutdown on.
+async fn tell_health(health: Health, shutdown: Shutdown) -> Result<(), BoxError> {
+    health.serving().await;
+    shutdown.wait().await;
+    health.draining().await;
     Ok(())
 }
 

@@ -28,7 +28,8 @@ use crate::pipeline::Router;
 use inference::Inference;
 
 pub use caller::Caller;
-pub use catalog::{endpoint_message, model_message, verdict_of_name};
+pub use catalog::{endpoint_message, model_message, signed, verdict_of_name};
+pub use decision::hex as digest_hex;
 pub use generation::generation_message;
 
 /// What the health service says of this router; cheap to clone.

@@ -1,0 +1,169 @@
+//! Why an operator's call was not done, as a status with details that programs can read.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use trunkline_store::StoreError;
+
+use crate::ingress::grpc::transcode::status::from_error;
+use crate::rejection::Rejection;
+
+/// Whose reasons the `ErrorInfo` of a status holds.
+const DOMAIN: &str = "trunkline";
+/// Longest text in a status; it travels in trailers, of which clients take 8 KiB.
+const MAX_TEXT_BYTES: usize = 1_024;
+
+/// A status with its reason and facts.
+fn because<const N: usize>(
+    code: Code,
+    reason: &str,
+    message: &str,
+    facts: [(&str, String); N],
+) -> Status {
+    let facts: HashMap<_, _> =
+        facts.into_iter().map(|(name, text)| (name.to_owned(), shortened(text))).collect();
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, facts);
+    Status::with_error_details(code, shortened(message.to_owned()), details)
+}
+
+/// The pipeline's own word, for keys that are not known.
+pub fn rejected(rejection: &Rejection) -> Status {
+    from_error(rejection)
+}
+
+/// A field that makes no sense.
+pub fn bad_field(field: &str, message: &str) -> Status {
+    let message = format!("{field}: {message}");
+    let mut details = ErrorDetails::new();
+    details.set_error_info("invalid_request", DOMAIN, HashMap::new());
+    details.add_bad_request_violation(field, shortened(message.clone()));
+    Status::with_error_details(Code::InvalidArgument, shortened(message), details)
+}
+
+/// Something that the catalog does not have.
+pub fn unknown_target(target: &str, nearest: &[String]) -> Status {
+    let hint = match nearest {
+        [] => "`get providers`, `get models` and `get endpoints` list what there is".to_owned(),
+        names => format!("did you mean {}?", names.join(" or ")),
+    };
+    let message = format!("there is no {target}; {hint}");
+    because(Code::NotFound, "unknown_target", &message, [("nearest", nearest.join(","))])
+}
+
+/// Something that has no override to take away.
+pub fn no_override(target: &str, what: &str) -> Status {
+    let message = format!("{target} has no {what}");
+    because(Code::NotFound, "no_override", &message, [("target", target.to_owned())])
+}
+
+/// A generation that this router does not have.
+pub fn unknown_generation(id: &str) -> Status {
+    let message = "no such generation on this router, or it is too long ago";
+    because(Code::NotFound, "unknown_generation", message, [("generation_id", id.to_owned())])
+}
+
+/// A policy version that is not the one in force.
+pub fn unknown_version(version: &str) -> Status {
+    let message = format!("policy version {version} is not in force; only that one can be read");
+    because(Code::NotFound, "unknown_version", &message, [("version", version.to_owned())])
+}
+
+/// The edit breaks safety rules, and was not forced.
+pub fn unsafe_edit(violations: &[String]) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info("safety_rule", DOMAIN, HashMap::new());
+    for violation in violations {
+        details.add_precondition_failure_violation("SAFETY", "edit", shortened(violation.clone()));
+    }
+    let message = format!("refused: {}; force it if that is what you want", violations.join("; "));
+    Status::with_error_details(Code::FailedPrecondition, shortened(message), details)
+}
+
+/// Somebody else wrote first: what is there now, and what was to be written.
+pub struct Conflict {
+    /// What both edits are about.
+    pub target: String,
+    /// The entry as it is now; `None` when it is gone.
+    pub current: Option<String>,
+    /// The revision of that entry, or of the store when it is gone.
+    pub revision: u64,
+    /// The entry that was to be written; `None` for taking it away.
+    pub proposed: Option<String>,
+}
+
+impl Conflict {
+    /// The status; nothing was written.
+    pub fn status(self) -> Status {
+        let none = || "none".to_owned();
+        let message = format!(
+            "{} was changed at revision {}; look at it and decide again",
+            self.target, self.revision
+        );
+        let facts = [
+            ("target", self.target),
+            ("current", self.current.unwrap_or_else(none)),
+            ("current_revision", self.revision.to_string()),
+            ("proposed", self.proposed.unwrap_or_else(none)),
+        ];
+        because(Code::Aborted, "conflict", &message, facts)
+    }
+}
+
+/// The store did not do it.
+pub fn store(error: &StoreError) -> Status {
+    let (code, reason) = match error {
+        StoreError::Unavailable { .. } => (Code::Unavailable, "store_unavailable"),
+        // Neither done nor not done, as far as anybody knows: whoever asked must look before writing again.
+        StoreError::InDoubt { .. } => (Code::Unknown, "store_in_doubt"),
+        StoreError::Conflict { .. } => (Code::Aborted, "conflict"),
+        StoreError::TooLarge { .. } | StoreError::Full { .. } => {
+            (Code::ResourceExhausted, "store_full")
+        }
+        StoreError::Denied { .. } => (Code::PermissionDenied, "store_denied"),
+        StoreError::LeaseGone { .. }
+        | StoreError::Invalid { .. }
+        | StoreError::InUse { .. }
+        | StoreError::Corrupt { .. } => (Code::Internal, "store_failed"),
+    };
+    because(code, reason, &error.to_string(), [])
+}
+
+fn shortened(mut text: String) -> String {
+    let mut end = text.len().min(MAX_TEXT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_shows_both_versions() {
+        let status = Conflict {
+            target: "provider/a".to_owned(),
+            current: Some("{\"reason\":\"theirs\"}".to_owned()),
+            revision: 12,
+            proposed: None,
+        }
+        .status();
+        assert_eq!(status.code(), Code::Aborted);
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "conflict");
+        assert_eq!(info.metadata["current"], "{\"reason\":\"theirs\"}");
+        assert_eq!(info.metadata["current_revision"], "12");
+        assert_eq!(info.metadata["proposed"], "none");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let cut = shortened("é".repeat(MAX_TEXT_BYTES));
+        assert_eq!(cut.len(), MAX_TEXT_BYTES);
+        assert!(cut.chars().all(|c| c == 'é'));
+    }
+}

@@ -1,0 +1,67 @@
+//! Targets as operators write them → what they mean in the catalog.
+
+use tonic::Status;
+use trunkline_core::catalog::Catalog;
+use trunkline_core::id::EndpointId;
+use trunkline_core::snapshot::nearest;
+use trunkline_spec::overrides::Scope;
+
+use super::refusal;
+
+/// Names offered for an unknown target.
+const NEAREST: usize = 3;
+
+/// Reads a target, which must exist.
+///
+/// # Errors
+/// The form that a target has, or the nearest names of what there is.
+pub fn existing(target: &str, catalog: &Catalog) -> Result<Scope, Status> {
+    let scope = Scope::parse(target).map_err(|message| refusal::bad_field("target", &message))?;
+    if catalog.endpoints.iter().any(|e| scope.covers(e)) || is_idle_provider(&scope, catalog) {
+        return Ok(scope);
+    }
+    let known = names(&scope, catalog);
+    let near = nearest(target, known.iter().map(String::as_str), NEAREST);
+    Err(refusal::unknown_target(target, &near))
+}
+
+/// A provider without endpoints is still there.
+fn is_idle_provider(scope: &Scope, catalog: &Catalog) -> bool {
+    matches!(scope, Scope::Provider(id) if catalog.provider(id).is_some())
+}
+
+/// What a target of this kind could be.
+fn names(scope: &Scope, catalog: &Catalog) -> Vec<String> {
+    match scope {
+        Scope::Provider(_) => {
+            catalog.providers.iter().map(|p| format!("provider/{}", p.id)).collect()
+        }
+        Scope::Model(_) => {
+            let mut models: Vec<String> =
+                catalog.endpoints.iter().map(|e| format!("model/{}", e.model)).collect();
+            models.sort();
+            models.dedup();
+            models
+        }
+        Scope::Endpoint(_) => {
+            catalog.endpoints.iter().map(|e| format!("endpoint/{}", e.name())).collect()
+        }
+    }
+}
+
+/// The endpoints that a weight for this target is about: one, or all of a provider.
+///
+/// # Errors
+/// For a model: its endpoints compete with each other, so one weight for all of them says nothing.
+pub fn weighed(scope: &Scope, catalog: &Catalog) -> Result<Vec<EndpointId>, Status> {
+    match scope {
+        Scope::Endpoint(id) => Ok(vec![*id]),
+        Scope::Provider(_) => {
+            Ok(catalog.endpoints.iter().filter(|e| scope.covers(e)).map(|e| e.id).collect())
+        }
+        Scope::Model(_) => Err(refusal::bad_field(
+            "target",
+            "a weight is for an endpoint, or for all endpoints of a provider",
+        )),
+    }
+}

@@ -1,0 +1,84 @@
+//! The store's contents at the time of an edit, understood as every router understands them. What calls are
+//! served from is the view, not this.
+
+use bytes::Bytes;
+use tonic::Status;
+use trunkline_core::assess::Table;
+use trunkline_core::catalog::Catalog;
+use trunkline_core::id::Zone;
+use trunkline_store::keys::{CONFIG, OBSERVATIONS, PROBERS};
+use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision, Store};
+
+use super::refusal;
+use crate::fold::Fold;
+
+/// What the store held.
+pub struct State {
+    /// At this revision.
+    pub revision: Revision,
+    config: Vec<KeyValue>,
+    fold: Fold,
+}
+
+impl State {
+    /// Reads configuration, probers and observations.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn read(store: &dyn Store) -> Result<Self, Status> {
+        let mut listings = Vec::new();
+        for prefix in [CONFIG, PROBERS, OBSERVATIONS] {
+            listings.push(store.list(prefix).await.map_err(|e| refusal::store(&e))?);
+        }
+        Ok(Self::of(listings))
+    }
+
+    /// The state that these listings make; the first is the configuration, whose revision counts.
+    fn of(listings: Vec<Listing>) -> Self {
+        let revision = listings.first().map(|listing| listing.revision).unwrap_or_default();
+        let config = listings.first().map(|listing| listing.entries.clone()).unwrap_or_default();
+        let entries = listings.into_iter().flat_map(|listing| listing.entries).collect();
+        let mut fold = Fold::default();
+        fold.apply(Change::Snapshot(Listing { revision, entries }));
+        Self { revision, config, fold }
+    }
+
+    /// What exists.
+    pub fn catalog(&self) -> &Catalog {
+        &self.fold.catalog
+    }
+
+    /// Verdicts and weights, for routers of no zone in particular.
+    pub fn table(&self) -> Table {
+        self.fold.table(&Zone::new(""))
+    }
+
+    /// The same, as if these keys had been written (or deleted, without a value).
+    pub fn table_with(mut self, changes: &[(String, Option<Bytes>)]) -> Table {
+        let revision = self.revision.next();
+        let event = |(key, value): &(String, Option<Bytes>)| match value {
+            None => Event::Delete { key: key.clone() },
+            Some(value) => Event::Put(KeyValue {
+                key: key.clone(),
+                value: value.clone(),
+                create_revision: revision,
+                mod_revision: revision,
+                version: 1,
+                lease: None,
+            }),
+        };
+        let events = changes.iter().map(event).collect();
+        self.fold.apply(Change::Batch { revision, events });
+        self.table()
+    }
+
+    /// The entry under a key of the configuration.
+    pub fn entry(&self, key: &str) -> Option<&KeyValue> {
+        self.config.iter().find(|entry| entry.key == key)
+    }
+
+    /// The entries below a prefix of the configuration.
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a KeyValue> {
+        self.config.iter().filter(move |entry| entry.key.starts_with(prefix))
+    }
+}

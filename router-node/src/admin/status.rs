@@ -1,0 +1,132 @@
+//! The state of the cluster as this router sees it at one moment.
+
+use std::collections::BTreeMap;
+
+use prost_types::Duration;
+use tonic::Status;
+use trunkline_core::breaker::Admission;
+use trunkline_core::snapshot::EndpointState;
+use trunkline_proto::admin::v1::{
+    EndpointStatus, Evidence, GetStatusRequest, GetStatusResponse, ProberStatus, ProviderStatus,
+    RouterStatus,
+};
+use trunkline_spec::observation::decode_prober_record;
+use trunkline_spec::overrides::Scope;
+use trunkline_store::keys::{Key, PROBERS};
+use trunkline_store::port::KeyValue;
+
+use super::{Admin, Admitted, refusal};
+use crate::ingress::grpc::{digest_hex, signed, verdict_of_name};
+use crate::view::{Lane, View};
+
+/// The state of the cluster, or of one target.
+///
+/// # Errors
+/// When the target cannot be read.
+pub async fn answer(
+    admin: &Admin,
+    by: &Admitted,
+    asked: &GetStatusRequest,
+) -> Result<GetStatusResponse, Status> {
+    let wanted = match asked.target.as_str() {
+        "" => None,
+        target => Some(Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?),
+    };
+    // A store that is away must not keep an operator from seeing what this router does without it.
+    let probers = match admin.store.list(PROBERS).await {
+        Ok(listing) => listing.entries.iter().filter_map(prober).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "probers cannot be listed");
+            Vec::new()
+        }
+    };
+    Ok(GetStatusResponse {
+        revision: by.revision(),
+        providers: providers(admin, by, wanted.as_ref()),
+        routers: vec![this_router(admin, by)],
+        probers,
+        answered_by: admin.node.to_string(),
+    })
+}
+
+fn providers(admin: &Admin, by: &Admitted, wanted: Option<&Scope>) -> Vec<ProviderStatus> {
+    let now = admin.router.clock.now_ms();
+    let mut providers: BTreeMap<&str, Vec<EndpointStatus>> = BTreeMap::new();
+    for (state, lane) in by.view.snapshot.endpoints.iter().zip(&by.view.lanes) {
+        if wanted.is_none_or(|scope| scope.covers(&state.endpoint)) {
+            let status = of_endpoint(&by.view, state, lane, now);
+            providers.entry(state.endpoint.provider.as_str()).or_default().push(status);
+        }
+    }
+    let status = |(provider, mut endpoints): (&str, Vec<EndpointStatus>)| {
+        endpoints.sort_by(|a, b| (&a.model, &a.region).cmp(&(&b.model, &b.region)));
+        ProviderStatus { provider: provider.to_owned(), endpoints }
+    };
+    providers.into_iter().map(status).collect()
+}
+
+/// The state of one endpoint. Calls in flight are this router's alone.
+pub fn of_endpoint(view: &View, state: &EndpointState, lane: &Lane, now_ms: u64) -> EndpointStatus {
+    let (endpoint, numbers) = (&state.endpoint, &state.numbers);
+    let heard = view.table.rows.get(&endpoint.id).map(|row| row.heard).unwrap_or_default();
+    EndpointStatus {
+        endpoint_id: endpoint.id.to_string(),
+        provider: endpoint.provider.to_string(),
+        model: endpoint.model.to_string(),
+        region: endpoint.region.to_string(),
+        verdict: verdict_of_name(state.verdict.as_str()).into(),
+        weight_q16: state.weight.0.into(),
+        base_weight: state.operator_weight.into(),
+        weight_pinned: state.operator_weight != endpoint.weight,
+        drained: state.drained,
+        ttft_p50_ms: numbers.ttft_p50_ms.map(f64::from),
+        ttft_p99_ms: numbers.ttft_p99_ms.map(f64::from),
+        tokens_per_second_p50: numbers.tokens_per_second.map(f64::from),
+        counts: None,
+        success_permille: numbers.success_permille,
+        in_flight: lane.load.in_flight().into(),
+        evidence: Some(Evidence {
+            observers: heard.voices,
+            votes_down: heard.down,
+            votes_degraded: heard.degraded,
+            votes_config: heard.config,
+            ..Evidence::default()
+        }),
+        local_breaker: match lane.load.admission(now_ms) {
+            Admission::Admitted => "admitted",
+            Admission::Trial => "trial",
+            Admission::Cooling => "cooling",
+            Admission::Ejected => "ejected",
+        }
+        .to_owned(),
+    }
+}
+
+fn this_router(admin: &Admin, by: &Admitted) -> RouterStatus {
+    let age_ms = admin.router.heard.age_ms(admin.router.clock.now_ms());
+    RouterStatus {
+        router_id: admin.node.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        applied_revision: by.revision(),
+        table_digest: digest_hex(&by.view.table.digest),
+        watch_age: Some(Duration {
+            seconds: signed(age_ms / 1000),
+            nanos: (age_ms % 1000) as i32 * 1_000_000,
+        }),
+        ..RouterStatus::default()
+    }
+}
+
+fn prober(entry: &KeyValue) -> Option<ProberStatus> {
+    let Some(Key::Prober(id)) = Key::parse(&entry.key) else { return None };
+    let record = decode_prober_record(&entry.value).ok()?;
+    Some(ProberStatus {
+        prober_id: id.to_string(),
+        address: record.address,
+        zone: record.zone,
+        version: record.version,
+        local_health: record.local_health.into(),
+        self_suspect: record.self_suspect,
+        distrusted: false,
+    })
+}
