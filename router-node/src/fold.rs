@@ -9,6 +9,7 @@ use trunkline_core::id::{EndpointId, ProberId, Zone};
 use trunkline_core::observation::{Observation, ProberInfo};
 use trunkline_core::policy::{ApiKey, Policy};
 use trunkline_core::snapshot::Snapshot;
+use trunkline_spec::observation::{decode_observation, decode_prober};
 use trunkline_spec::overrides::{Drain, Overrides, PinnedWeight};
 use trunkline_spec::{catalog, keys, overrides, policy};
 use trunkline_store::keys::Key;
@@ -159,7 +160,20 @@ impl Fold {
                 let text = std::str::from_utf8(&entry.value).map_err(|e| e.to_string())?;
                 self.read_config(path.as_str(), text)
             }
-            Some(Key::Prober(_) | Key::Observation { .. }) => Ok(Haste::None),
+            Some(Key::Prober(prober)) => {
+                let incarnation = entry.create_revision.0;
+                let info = decode_prober(&entry.value, incarnation).map_err(|e| e.to_string())?;
+                let before = self.probers.insert(ProberId::new(prober.as_str()), info.clone());
+                Ok(if before == Some(info) { Haste::None } else { Haste::Urgent })
+            }
+            Some(Key::Observation { prober, endpoint }) => {
+                let endpoint = EndpointId::parse(endpoint.as_str()).ok_or("no endpoint id")?;
+                let seen = decode_observation(&entry.value).map_err(|e| e.to_string())?;
+                let at = (endpoint, ProberId::new(prober.as_str()));
+                let before = self.observations.insert(at, seen);
+                let same_vote = before.is_some_and(|b| b.vote == seen.vote);
+                Ok(if same_vote { Haste::Material } else { Haste::Urgent })
+            }
             Some(Key::History(_) | Key::Router(_)) | None => Ok(Haste::None),
         }
     }
