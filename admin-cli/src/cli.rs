@@ -1,0 +1,193 @@
+//! The command line: verbs, targets, flags. What they do is in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Operates a Trunkline cluster, through any of its routers.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "admin-cli", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Which router.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// How answers are written
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Which router, and as whom.
+#[derive(Clone, Debug, Args)]
+pub struct Connection {
+    /// The admin API of any router
+    #[arg(
+        long,
+        global = true,
+        env = "TRUNKLINE_ENDPOINT",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9091"
+    )]
+    pub endpoint: String,
+    /// The key to call with; better in the environment, since others can read command lines
+    #[arg(long, global = true, env = "TRUNKLINE_ADMIN_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Who signed the router's certificate
+    #[arg(long, global = true, env = "TRUNKLINE_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Show the state of providers, endpoints, routers and probers
+    Status(StatusArgs),
+    /// List what there is
+    Get(GetArgs),
+    /// Show everything about one thing
+    Describe(DescribeArgs),
+    /// Take a target out: no new calls, what is in flight finishes
+    Drain(DrainArgs),
+    /// Let a drained target in again
+    Undrain(EditArgs),
+    /// Change how much of a model's traffic a target gets
+    #[command(subcommand)]
+    Weight(WeightVerb),
+    /// Say why a call went where it went
+    Explain(ExplainArgs),
+    /// Write the completion script of a shell
+    Completion(CompletionArgs),
+}
+
+/// Flags of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Only this target: provider/NAME, model/NAME or endpoint/ID
+    pub target: Option<String>,
+    /// Show it again every two seconds
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Who runs models.
+    #[value(alias = "provider")]
+    Providers,
+    /// What clients ask for.
+    #[value(alias = "model")]
+    Models,
+    /// One model at one provider in one region.
+    #[value(alias = "endpoint")]
+    Endpoints,
+    /// What is taken out by hand.
+    #[value(alias = "drain")]
+    Drains,
+}
+
+/// Flags of `get`.
+#[derive(Clone, Debug, Args)]
+pub struct GetArgs {
+    /// What to list
+    #[arg(value_enum)]
+    pub kind: Kind,
+}
+
+/// Flags of `describe`.
+#[derive(Clone, Debug, Args)]
+pub struct DescribeArgs {
+    /// What kind of thing
+    #[arg(value_enum)]
+    pub kind: Kind,
+    /// Its id or its name, as `get` lists it
+    pub name: String,
+}
+
+/// What every edit takes.
+#[derive(Clone, Debug, Args)]
+pub struct EditArgs {
+    /// provider/NAME, model/NAME, endpoint/ID or endpoint/PROVIDER/MODEL@REGION
+    pub target: String,
+    /// Why, for whoever reads the history
+    #[arg(long)]
+    pub reason: String,
+    /// Refuse when the target was changed after this revision
+    #[arg(long, value_name = "REVISION")]
+    pub expect_revision: Option<i64>,
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do it even if a safety rule is against it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Flags of `drain`.
+#[derive(Clone, Debug, Args)]
+pub struct DrainArgs {
+    /// What, and why.
+    #[command(flatten)]
+    pub edit: EditArgs,
+    /// Wait until the answering router has nothing in flight there, for so many seconds
+    #[arg(long, value_name = "SECONDS", conflicts_with = "dry_run")]
+    pub wait: Option<u64>,
+}
+
+/// Verbs about weights.
+#[derive(Clone, Debug, Subcommand)]
+pub enum WeightVerb {
+    /// Pin the weight of an endpoint, or of all endpoints of a provider
+    Set(WeightSetArgs),
+    /// Return to the catalog's weight
+    Reset(EditArgs),
+}
+
+/// Flags of `weight set`.
+#[derive(Clone, Debug, Args)]
+pub struct WeightSetArgs {
+    /// provider/NAME, endpoint/ID or endpoint/PROVIDER/MODEL@REGION
+    pub target: String,
+    /// 0 to 1000; 0 takes it out
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub weight: u32,
+    /// Why, for whoever reads the history
+    #[arg(long)]
+    pub reason: String,
+    /// Refuse when the target was changed after this revision
+    #[arg(long, value_name = "REVISION")]
+    pub expect_revision: Option<i64>,
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do it even if a safety rule is against it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Flags of `explain`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// The generation id that came with the call's answer
+    pub generation: String,
+}
+
+/// Flags of `completion`.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}

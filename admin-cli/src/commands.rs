@@ -1,0 +1,12 @@
+//! The verbs, one a file. Each asks the admin API and renders its answer.
+
+pub mod completion;
+pub mod describe;
+pub mod drain;
+pub mod explain;
+pub mod get;
+pub mod status;
+pub mod undrain;
+pub mod weight;
+
+mod edited;

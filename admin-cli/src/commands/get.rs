@@ -1,0 +1,120 @@
+//! `get`: lists what there is.
+
+use std::io::Write;
+
+use serde_json::Value;
+use trunkline_proto::admin::v1::{
+    ListDrainsRequest, ListEndpointsRequest, ListModelsRequest, ListProvidersRequest,
+};
+
+use crate::Failure;
+use crate::cli::{Format, GetArgs, Kind};
+use crate::connect::Admin;
+use crate::render::{self, List};
+use crate::rows;
+
+/// Pages asked for at most; each has a thousand entries.
+const MAX_PAGES: usize = 100;
+
+/// Lists the kind.
+///
+/// # Errors
+/// The router's answer, or an `out` that does not take the list.
+pub async fn run(
+    admin: &mut Admin,
+    args: GetArgs,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let items = items(admin, args.kind).await?;
+    Ok(render::list(&List { columns: columns(args.kind), items }, format, out)?)
+}
+
+fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Kind::Providers => &[
+            ("NAME", "id"),
+            ("DIALECT", "dialect"),
+            ("BASE_URL", "base_url"),
+            ("SECRET", "secret_ref"),
+            ("REGIONS", "regions"),
+            ("ENDPOINTS", "endpoints"),
+            ("DRAINED", "drained"),
+        ],
+        Kind::Models => &[
+            ("NAME", "id"),
+            ("ENDPOINTS", "endpoints"),
+            ("USABLE", "usable"),
+            ("CONTEXT", "context"),
+            ("USD_PER_M_IN", "price.prompt"),
+            ("USD_PER_M_OUT", "price.completion"),
+        ],
+        Kind::Endpoints => &[
+            ("ID", "id"),
+            ("NAME", "name"),
+            ("VERDICT", "verdict"),
+            ("WEIGHT", "weight"),
+            ("OPERATOR", "operator_weight"),
+            ("PINNED", "pinned"),
+            ("DRAINED", "drained"),
+            ("USD_PER_M_IN", "price.prompt"),
+            ("USD_PER_M_OUT", "price.completion"),
+        ],
+        Kind::Drains => &[
+            ("TARGET", "id"),
+            ("STATE", "state"),
+            ("APPLIED", "applied"),
+            ("IN_FLIGHT", "in_flight"),
+            ("BY", "by"),
+            ("SINCE", "since"),
+            ("REASON", "reason"),
+        ],
+    }
+}
+
+/// Everything of a kind, page by page.
+///
+/// # Errors
+/// The router's answer.
+pub async fn items(admin: &mut Admin, kind: Kind) -> Result<Vec<Value>, Failure> {
+    let mut items = Vec::new();
+    let mut token = String::new();
+    for _ in 0..MAX_PAGES {
+        let (page, next) = page(admin, kind, token).await?;
+        items.extend(page);
+        if next.is_empty() {
+            break;
+        }
+        token = next;
+    }
+    Ok(items)
+}
+
+async fn page(
+    admin: &mut Admin,
+    kind: Kind,
+    page_token: String,
+) -> Result<(Vec<Value>, String), Failure> {
+    Ok(match kind {
+        Kind::Providers => {
+            let asked = ListProvidersRequest { page_token, ..Default::default() };
+            let page = admin.list_providers(asked).await?.into_inner();
+            (page.providers.iter().map(rows::provider).collect(), page.next_page_token)
+        }
+        Kind::Models => {
+            let asked = ListModelsRequest { page_token, ..Default::default() };
+            let page = admin.list_models(asked).await?.into_inner();
+            (page.models.iter().map(rows::model).collect(), page.next_page_token)
+        }
+        Kind::Endpoints => {
+            let asked = ListEndpointsRequest { page_token, ..Default::default() };
+            let page = admin.list_endpoints(asked).await?.into_inner();
+            (page.endpoints.iter().map(rows::endpoint).collect(), page.next_page_token)
+        }
+        Kind::Drains => {
+            let asked = ListDrainsRequest { page_token, ..Default::default() };
+            let page = admin.list_drains(asked).await?.into_inner();
+            (page.drains.iter().map(rows::drain).collect(), page.next_page_token)
+        }
+    })
+}

@@ -1,0 +1,78 @@
+//! The connection to a router's admin API.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
+
+use crate::Failure;
+use crate::cli::Connection;
+
+/// A router that does not take the connection by then is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// No call takes this long: the slowest reads the whole store once.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A list of 2,000 endpoints with their states is some 2 MiB.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// The admin API, with the key that each call carries.
+pub type Admin = AdminServiceClient<InterceptedService<Channel, WithKey>>;
+
+/// Adds the key to each call.
+#[derive(Clone)]
+pub struct WithKey(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for WithKey {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(key) = &self.0 {
+            request.metadata_mut().insert("authorization", key.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Connects.
+///
+/// # Errors
+/// [`Failure::Usage`] for an address, key or certificate that is none, [`Failure::Unreachable`] when nobody
+/// answers.
+pub async fn connect(to: &Connection) -> Result<Admin, Failure> {
+    let key = to.key.as_deref().map(bearer).transpose()?;
+    let endpoint = Endpoint::from_shared(to.endpoint.clone()).map_err(|e| {
+        Failure::Usage(format!("--endpoint: {}: {e}; write http://HOST:PORT", to.endpoint))
+    })?;
+    let mut endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
+    if let Some(ca) = &to.ca {
+        let tls = ClientTlsConfig::new().ca_certificate(certificate(ca)?);
+        endpoint = endpoint.tls_config(tls).map_err(|e| Failure::Usage(format!("--ca: {e}")))?;
+    }
+    let channel = endpoint.connect().await.map_err(|e| Failure::Unreachable {
+        endpoint: to.endpoint.clone(),
+        reason: innermost(&e),
+    })?;
+    let client = AdminServiceClient::with_interceptor(channel, WithKey(key));
+    Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
+}
+
+fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Failure> {
+    let mut value = MetadataValue::try_from(format!("Bearer {key}"))
+        .map_err(|_| Failure::Usage("the key has characters that no key has".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn certificate(file: &Path) -> Result<Certificate, Failure> {
+    let pem = std::fs::read(file);
+    let pem = pem.map_err(|e| Failure::Usage(format!("--ca: {}: {e}", file.display())))?;
+    Ok(Certificate::from_pem(pem))
+}
+
+/// The cause at the bottom, which says what happened; those above say only "transport error".
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
+}
