@@ -1,4 +1,24 @@
 //! The harness that tests and measures every part of the project from outside. It holds no tests itself:
-//! those are in `tests/`.
+//! those are in `tests/`. Start reading at `router.rs`.
 
 pub mod bench;
+
+#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+pub mod router;
+
+#[expect(clippy::expect_used, reason = "fails its test on the spot")]
+pub mod provider;
+
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "fails its test on the spot"
+)]
+pub mod client;
+
+pub mod frames;
+pub mod json;
+
+#[expect(clippy::panic, reason = "fails its test on the spot")]
+pub mod record;

@@ -1,0 +1,262 @@
+//! A router in a process of its own: its documents, its start, its log and its end.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::json::overlay;
+use crate::provider::Provider;
+
+/// The key that callers use unless they are told otherwise.
+pub const KEY: &str = "tl_testkey1_a-key-that-must-never-be-repeated";
+/// What keys are hashed with when no pepper is configured.
+const NO_PEPPER: [u8; 32] = [0; 32];
+/// The longest that a start may take on a loaded machine.
+const START: Duration = Duration::from_secs(60);
+/// Between two questions whether the router is ready.
+const READY_PAUSE: Duration = Duration::from_millis(10);
+/// How often it is asked.
+const READY_TRIES: usize = 3_000;
+
+/// What a router is to be started with.
+pub struct Setup {
+    providers: Vec<Provider>,
+    policy: Value,
+    config: Value,
+    keys: Vec<Value>,
+}
+
+impl Setup {
+    /// A router before these providers, with the default policy and one key that may do anything.
+    #[must_use]
+    pub fn new(providers: &[&Provider]) -> Self {
+        let providers = providers.iter().map(|provider| (*provider).clone()).collect();
+        let setup =
+            Self { providers, policy: json!({"version": 1}), config: json!({}), keys: Vec::new() };
+        setup.key(KEY, json!({}))
+    }
+
+    /// Sets keys of the policy.
+    #[must_use]
+    pub fn policy(mut self, keys: Value) -> Self {
+        self.policy = overlay(self.policy, keys);
+        self
+    }
+
+    /// Sets keys of the configuration.
+    #[must_use]
+    pub fn config(mut self, keys: Value) -> Self {
+        self.config = overlay(self.config, keys);
+        self
+    }
+
+    /// Adds an API key with these rules.
+    #[must_use]
+    pub fn key(mut self, secret: &str, rules: Value) -> Self {
+        let hash = blake3::keyed_hash(&NO_PEPPER, secret.as_bytes()).to_hex();
+        let id = secret.split('_').nth(1).unwrap_or("testkey0");
+        self.keys.push(overlay(json!({"id": id, "hash": hash.as_str()}), rules));
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start; its log says why.
+    pub async fn start(self) -> Router {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = self.write(folder.path());
+        let mut command = Command::new(program());
+        command.arg("serve").arg("--config").arg(config).env_clear();
+        for provider in &self.providers {
+            for (variable, secret) in provider.secrets() {
+                command.env(variable, secret);
+            }
+        }
+        let router = Router::run(&mut command, folder);
+        router.wait_until_ready().await;
+        router
+    }
+
+    fn write(&self, folder: &Path) -> PathBuf {
+        let write = |name: &str, document: &Value| {
+            let path = folder.join(name);
+            fs::write(&path, document.to_string()).expect("a document is written");
+            path
+        };
+        let entries: Vec<Value> = self.providers.iter().map(Provider::entry).collect();
+        write("catalog.json", &json!({"version": 1, "providers": entries}));
+        write("policy.json", &self.policy);
+        write("keys.json", &json!({"version": 1, "keys": self.keys}));
+        let config = json!({
+            "listen": "127.0.0.1:0",
+            "ops": "127.0.0.1:0",
+            "admin": "127.0.0.1:0",
+            "store": {"embedded": {"dir": "data"}},
+            "bootstrap": {"catalog": "catalog.json", "policy": "policy.json", "keys": "keys.json"},
+            "log": {"format": "json", "level": "info"},
+            "worker_threads": 2,
+            "drain": {"wait_ms": 0, "grace_ms": 5_000},
+        });
+        write("router.json", &overlay(config, self.config.clone()))
+    }
+}
+
+/// A router that runs. Dropping it ends it at once.
+pub struct Router {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+    /// Where callers connect.
+    pub public: SocketAddr,
+    /// Operations.
+    pub ops: SocketAddr,
+    /// Administrators.
+    pub admin: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Router {
+    /// A caller with the usual key.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client_with(KEY)
+    }
+
+    /// A caller with this key; with none when it is empty.
+    #[must_use]
+    pub fn client_with(&self, key: &str) -> Client {
+        Client { address: self.public, key: key.to_owned() }
+    }
+
+    /// The sum of a metric over the series whose labels contain `labels`.
+    pub async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let operations = Client { address: self.ops, key: String::new() };
+        let page = operations.get("/metrics").await.text();
+        let series = page.lines().filter_map(|line| line.strip_prefix(name));
+        let labelled = series.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels));
+        labelled.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Asks it to end, waits until it has, and returns its log.
+    ///
+    /// # Panics
+    /// When it does not end, or not well.
+    pub async fn stop(mut self) -> Log {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
+        kill(pid, Signal::SIGTERM).expect("the router runs");
+        // Its log ends when it does; the client's patience bounds the wait.
+        let reader = self.reader.take().expect("a log that is read");
+        let read = tokio::task::spawn_blocking(move || reader.join());
+        let read = tokio::time::timeout(START, read).await.expect("the router ends when asked to");
+        read.expect("the log was read").expect("the log was read");
+        let status = self.child.wait().expect("the router ended");
+        let lines = std::mem::take(&mut *self.lines.lock().expect("the log"));
+        assert!(status.success(), "the router ended with {status}: {lines:#?}");
+        Log(lines)
+    }
+
+    fn run(command: &mut Command, folder: TempDir) -> Self {
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = streams.spawn().expect("the router can be started");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (told, listening) = mpsc::channel();
+        let log = child.stderr.take().expect("the log is piped");
+        let kept = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || read_log(log, &kept, &told));
+        let Ok([public, ops, admin]) = listening.recv_timeout(START) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the router does not listen: {:#?}", lines.lock());
+        };
+        Self { child, lines, reader: Some(reader), public, ops, admin, _folder: folder }
+    }
+
+    async fn wait_until_ready(&self) {
+        let operations = Client { address: self.ops, key: String::new() };
+        for _ in 0..READY_TRIES {
+            if operations.get("/readyz").await.status() == 200 {
+                return;
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+        panic!("the router is not ready: {:#?}", self.lines.lock());
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing is left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_log(log: ChildStderr, kept: &Mutex<Vec<String>>, told: &mpsc::Sender<[SocketAddr; 3]>) {
+    for line in BufReader::new(log).lines().map_while(Result::ok) {
+        if let Some(addresses) = listening(&line) {
+            let _ = told.send(addresses);
+        }
+        kept.lock().expect("the log").push(line);
+    }
+}
+
+fn listening(line: &str) -> Option<[SocketAddr; 3]> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let address = |name: &str| line.get(name)?.as_str()?.parse().ok();
+    Some([address("public")?, address("ops")?, address("admin")?])
+}
+
+/// The router's program, beside the tests'.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn program() -> PathBuf {
+    beside("router-node")
+}
+
+/// A program of this project, beside the tests'.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn beside(name: &str) -> PathBuf {
+    let this = std::env::current_exe().expect("this program has a path");
+    let folder = this.ancestors().nth(2).expect("tests are in target/debug/deps");
+    let program = folder.join(name);
+    assert!(program.exists(), "{} is missing: cargo build -p {name}", program.display());
+    program
+}
+
+/// All that a router logged.
+pub struct Log(
+    /// Its lines.
+    pub Vec<String>,
+);
+
+impl Log {
+    /// The lines of calls, one for each record.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Value> {
+        let lines = self.0.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line.get("message").is_some_and(|m| m == "call")).collect()
+    }
+
+    /// Whether a text stands anywhere.
+    #[must_use]
+    pub fn mentions(&self, text: &str) -> bool {
+        self.0.iter().any(|line| line.contains(text))
+    }
+}
