@@ -166,7 +166,7 @@ mod tests {
             damped.feed(&ttft(to), second * 1_000);
             damped.shown(&damped.next());
         }
-        damped.next().ttft_p50.unwrap().index()
+        damped.quantiles[0].shown.unwrap().index()
     }
 
     #[test]
