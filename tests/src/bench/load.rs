@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 pub use marks::{Marks, Quantiles};
 
+/// The most time for the calls under way when measuring stops; a paced stream takes four seconds.
+const LAST_CALL: Duration = Duration::from_secs(30);
 /// The most time that opening all held streams may take; a gateway that needs longer is stuck.
 const HOLD_DEADLINE: Duration = Duration::from_secs(60);
 /// Held streams that are opened at once: enough to be quick, too few to fill a queue of connections.
@@ -93,7 +95,7 @@ pub struct Measured {
 /// Runs one load and tells `events` of it, then calls `linger` while held streams are still open.
 ///
 /// # Errors
-/// The first answer that is not as it must be, and a worker that never got one.
+/// The first answer that is not as it must be, and one that never comes.
 pub async fn run(
     spec: &LoadSpec,
     events: &mut impl Write,
@@ -138,7 +140,7 @@ async fn spawn_callers(spec: &LoadSpec, marks: Marks, workers: &mut Workers) -> 
         let mut marks = marks.clone();
         match spec.kind {
             Kind::Whole => workers.add(async move {
-                until(end, http::call_whole(target, &mut marks)).await?;
+                in_time(end, http::call_whole(target, &mut marks)).await?;
                 Ok(marks)
             }),
             Kind::Streamed { chunks, interval_us } => {
@@ -146,7 +148,7 @@ async fn spawn_callers(spec: &LoadSpec, marks: Marks, workers: &mut Workers) -> 
                 let first = first_call(spec, at);
                 workers.add(async move {
                     sleep_until(first).await;
-                    until(end, http::call_streamed(target, script, &mut marks)).await?;
+                    in_time(end, http::call_streamed(target, script, &mut marks)).await?;
                     Ok(marks)
                 });
             }
@@ -155,7 +157,7 @@ async fn spawn_callers(spec: &LoadSpec, marks: Marks, workers: &mut Workers) -> 
                 for _ in 0..per_connection {
                     let (channel, mut marks) = (channel.clone(), marks.clone());
                     workers.add(async move {
-                        until(end, grpc::call(channel, &mut marks)).await?;
+                        in_time(end, grpc::call(channel, &mut marks)).await?;
                         Ok(marks)
                     });
                 }
@@ -173,9 +175,13 @@ fn first_call(spec: &LoadSpec, at: usize) -> Instant {
     Instant::now() + Duration::from_millis(spec.warm_ms).mul_f64(share)
 }
 
-/// A caller's work to the end of measuring; the call under way then is left.
-async fn until(end: Instant, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    timeout_at(end, work).await.unwrap_or(Ok(()))
+/// A caller's work: it begins no call after `end`, and the last one must be answered soon.
+async fn in_time(
+    end: Instant,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let answered = timeout_at(end + LAST_CALL, work).await;
+    answered.with_context(|| format!("a call was not answered in {LAST_CALL:?}"))?
 }
 
 /// Opens every held stream, and returns when each has had content.

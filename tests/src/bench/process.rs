@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(1);
 /// The longest that one call of a starting server may take.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Lines of a server's log that are shown when it fails.
+const LAST_LINES: usize = 5;
 
 /// A child that ends with this value.
 #[derive(Debug)]
@@ -42,8 +44,9 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     clock: ClockId,
-    /// Keeps the pipe open, in which the child may still write.
+    /// Keeps the pipe open: a program that writes into a closed one ends.
     _stdout: Option<ChildStdout>,
+    log: Option<PathBuf>,
 }
 
 impl Server {
@@ -67,19 +70,27 @@ impl Server {
         Self::new(child, address, Some(stdout))
     }
 
-    /// Starts a server that listens at `address`, with its standard output in the file `log`.
+    /// Starts a server that listens at `address` and logs into the file `log`.
     ///
     /// # Errors
     /// A program that cannot be run.
     pub fn start(command: &mut Command, address: SocketAddr, log: &Path) -> anyhow::Result<Self> {
-        let log = File::create(log)?;
-        let child = command.stdin(Stdio::null()).stdout(log).spawn();
-        Self::new(Owned(child.context("cannot start a server")?), address, None)
+        let file = File::create(log)?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let child = Owned(command.spawn().context("cannot start a server")?);
+        let server = Self::new(child, address, None)?;
+        Ok(Self { log: Some(log.to_owned()), ..server })
     }
 
     fn new(child: Owned, address: SocketAddr, stdout: Option<ChildStdout>) -> anyhow::Result<Self> {
         let clock = clock_getcpuclockid(pid(&child.0)?)?;
-        Ok(Self { child, address, clock, _stdout: stdout })
+        Ok(Self { child, address, clock, _stdout: stdout, log: None })
+    }
+
+    /// The last lines of the server's log, for an error; empty when it has none.
+    pub fn last_words(&self) -> String {
+        let log = self.log.as_ref().and_then(|log| fs::read_to_string(log).ok());
+        last_lines(&log.unwrap_or_default())
     }
 
     /// The processor time that the process has used in all its threads, user and system.
@@ -125,6 +136,11 @@ fn pid(child: &Child) -> anyhow::Result<Pid> {
 
 fn cpu(clock: ClockId) -> anyhow::Result<Duration> {
     Ok(clock.now().context("the process is gone")?.into())
+}
+
+fn last_lines(log: &str) -> String {
+    let lines: Vec<_> = log.lines().rev().take(LAST_LINES).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
 fn resident_kib(status: &str) -> Option<f64> {
@@ -251,6 +267,12 @@ mod tests {
         let status = "Name:\trouter\nVmSize:\t  90000 kB\nVmRSS:\t   12345 kB\n";
         assert_eq!(resident_kib(status), Some(12_345.0));
         assert_eq!(resident_kib("Name:\tgone\n"), None);
+    }
+
+    #[test]
+    fn the_last_lines_keep_their_order() {
+        assert_eq!(last_lines("1\n2\n3\n4\n5\n6\n"), "2\n3\n4\n5\n6");
+        assert_eq!(last_lines(""), "");
     }
 
     #[test]

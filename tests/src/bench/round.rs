@@ -46,13 +46,12 @@ impl Length {
             (_, Kind::Held { .. }) => (0, 500),
             (Self::Quick, Kind::Streamed { interval_us: 1.., .. }) => (500, 1_500),
             (Self::Quick, _) => (300, 700),
-            // The measurement must outlast a stream, which takes four seconds.
             (Self::Full, Kind::Streamed { interval_us: 1.., .. }) => (2_000, 6_000),
             (Self::Full, _) => (1_000, 4_000),
         }
     }
 
-    /// Chunks of a paced stream: it must end within the measurement.
+    /// Chunks of a paced stream: several streams must end within the measurement.
     fn paced_chunks(self) -> u32 {
         match self {
             Self::Full => STREAM_CHUNKS,
@@ -181,15 +180,27 @@ impl Bench {
     ) -> anyhow::Result<Figures> {
         let begun = Instant::now();
         let mut server = self.start(gateway, folder)?;
-        server.wait_for_an_answer()?;
+        let answered = server.wait_for_an_answer();
         let cold_start_ms = begun.elapsed().as_secs_f64() * 1e3;
-        let (idle_mib, kib_per_open_stream) = self.memory(&server)?;
-        let busy = self.phase(&server, Kind::Whole, BUSY_CONNECTIONS)?;
-        let alone = self.phase(&server, Kind::Whole, 1)?.measured.latency;
+        let figures = answered.and_then(|()| self.figures(gateway, direct, &server));
+        let figures = figures.with_context(|| format!("{gateway:?}\n{}", server.last_words()))?;
+        Ok(Figures { cold_start_ms, ..figures })
+    }
+
+    /// All but the cold start.
+    fn figures(
+        &mut self,
+        gateway: &Gateway,
+        direct: &Direct,
+        server: &Server,
+    ) -> anyhow::Result<Figures> {
+        let (idle_mib, kib_per_open_stream) = self.memory(server)?;
+        let busy = self.phase(server, Kind::Whole, BUSY_CONNECTIONS)?;
+        let alone = self.phase(server, Kind::Whole, 1)?.measured.latency;
         let flat_out = Kind::Streamed { chunks: STREAM_CHUNKS, interval_us: 0 };
-        let flat_out = self.phase(&server, flat_out, BUSY_CONNECTIONS)?;
-        let paced = self.phase(&server, self.paced(), BUSY_CONNECTIONS)?;
-        let grpc = self.grpc(gateway, &server)?;
+        let flat_out = self.phase(server, flat_out, BUSY_CONNECTIONS)?;
+        let paced = self.phase(server, self.paced(), BUSY_CONNECTIONS)?;
+        let grpc = self.grpc(gateway, server)?;
         let calls = busy.measured.calls;
         Ok(Figures {
             cpu_ms_per_1000: busy.cpu_us_per(calls),
@@ -204,9 +215,9 @@ impl Bench {
             added_ttft_ms: paced.measured.first_content.p50_ms - direct.paced.first_content.p50_ms,
             kib_per_open_stream,
             idle_mib,
-            cold_start_ms,
             grpc_cpu_ms_per_1000: grpc.cpu_us_per(grpc.measured.calls),
             grpc_requests_per_s: grpc.per_second(grpc.measured.calls),
+            ..Figures::default()
         })
     }
 

@@ -28,16 +28,17 @@ pub(super) fn script(chunks: u32, interval_us: u64) -> Script {
     Script { chunks, interval: Duration::from_micros(interval_us) }
 }
 
-/// Asks for whole answers until cancelled.
+/// Asks for whole answers until measuring is over.
 pub(super) async fn call_whole(target: SocketAddr, marks: &mut Marks) -> anyhow::Result<()> {
     let caller = Caller::new(target, None)?;
     on_a_connection(target, async |sender| {
-        loop {
+        while !marks.is_over() {
             let begun = Instant::now();
             let response = caller.call(sender).await?;
             check_whole(&response.into_body().collect().await?.to_bytes())?;
             marks.call(begun);
         }
+        Ok(())
     })
     .await
 }
@@ -50,7 +51,7 @@ fn check_whole(body: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for streamed answers until cancelled.
+/// Asks for streamed answers until measuring is over.
 pub(super) async fn call_streamed(
     target: SocketAddr,
     script: Script,
@@ -58,7 +59,7 @@ pub(super) async fn call_streamed(
 ) -> anyhow::Result<()> {
     let caller = Caller::new(target, Some(script))?;
     on_a_connection(target, async |sender| {
-        loop {
+        while !marks.is_over() {
             let begun = Instant::now();
             let mut body = caller.call(sender).await?.into_body();
             let mut reader = StreamReader::new();
@@ -74,6 +75,7 @@ pub(super) async fn call_streamed(
             reader.check(script.chunks)?;
             marks.call(begun);
         }
+        Ok(())
     })
     .await
 }
