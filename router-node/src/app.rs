@@ -18,7 +18,7 @@ use trunkline_store::port::Store;
 use trunkline_store::{Embedded, Etcd, EtcdOptions, Limits as StoreLimits, TlsFiles as EtcdFiles};
 
 use crate::admin::Admin;
-use crate::config::{Config, EtcdTls, StoreConfig};
+use crate::config::{Config, EtcdTls, LogLevel, StoreConfig};
 use crate::generations;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
@@ -170,7 +170,7 @@ pub async fn start(
     };
     let Parts { router, mut follower, records } = serve::assemble(setup)?;
     follower.boot(BOOT_PATIENCE).await;
-    let lines = observability.logs.lines();
+    let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
     let kept = Arc::clone(&router.generations);
     tasks.spawn_companion("records", async move {
         generations::write(records, kept, lines).await;

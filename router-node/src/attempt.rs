@@ -32,6 +32,9 @@ use crate::view::{Lane, View};
 const FIRST_CONTENT_MS: (u64, u64) = (10_000, 120_000);
 /// Bounds of the stall deadline where the policy does not set it: ten times the measured p99.
 const STALL_MS: (u64, u64) = (15_000, 60_000);
+/// How long a further try waits for room in the retry budget: a few times to the first token, so that the
+/// calls of a dead provider are spread, not lost. After that the original error stands.
+const RETRY_BUDGET_WAIT: Duration = Duration::from_secs(5);
 /// Held before the first content: a provider needs a role and perhaps some empty deltas, not more.
 const MAX_HELD_BEFORE_CONTENT: usize = 256 << 10;
 /// Held for assured delivery: about two million tokens of stream.
@@ -297,24 +300,14 @@ impl Course {
     /// Moves to the next place; the reason when there is none.
     async fn step_on(&self, failed: &Failed, place: &mut Place) -> Option<GiveUp> {
         let telemetry = &self.router.telemetry;
-        place.retry = self.retry_share(place);
-        let remaining = self.deadline.saturating_duration_since(Instant::now());
-        let tried = Tried {
-            plan: &self.plan,
-            snapshot: &self.view.snapshot,
-            turn: place.turn,
-            credentials_tried: place.credentials_tried,
-            again_used: place.again,
-            released: Released::Nothing,
-            retry_budget: if place.retry.is_some() {
-                RetryBudget::Left
-            } else {
-                RetryBudget::Exhausted
-            },
-            remaining_ms: millis(remaining),
-            seed: self.seed,
-        };
-        match retry::after(&failed.failure, &tried) {
+        let mut step = retry::after(&failed.failure, &self.tried(place, RetryBudget::Left));
+        if !matches!(step, Step::GiveUp(_)) {
+            place.retry = self.retry_share(place).await;
+            if place.retry.is_none() {
+                step = retry::after(&failed.failure, &self.tried(place, RetryBudget::Exhausted));
+            }
+        }
+        match step {
             Step::Turn(turn) => {
                 let stage = |at: usize| self.plan.turns.get(at).map(|t| t.stage);
                 if stage(turn) != stage(place.turn) {
@@ -345,11 +338,28 @@ impl Course {
         }
     }
 
-    fn retry_share(&self, place: &Place) -> Option<ModelShare> {
+    fn tried(&self, place: &Place, retry_budget: RetryBudget) -> Tried<'_> {
+        Tried {
+            plan: &self.plan,
+            snapshot: &self.view.snapshot,
+            turn: place.turn,
+            credentials_tried: place.credentials_tried,
+            again_used: place.again,
+            released: Released::Nothing,
+            retry_budget,
+            remaining_ms: millis(self.deadline.saturating_duration_since(Instant::now())),
+            seed: self.seed,
+        }
+    }
+
+    /// A share of the model's retry budget, waited for if need be.
+    async fn retry_share(&self, place: &Place) -> Option<ModelShare> {
         let rules = &self.view.snapshot.policy.retry;
         let turn = self.plan.turns.get(place.turn)?;
         let model = &self.view.snapshot.endpoints.get(turn.endpoint)?.endpoint.model;
-        self.view.model_load(model)?.begin_retry(rules.budget_percent, rules.budget_floor)
+        let load = self.view.model_load(model)?;
+        let until = self.deadline.min(Instant::now() + RETRY_BUDGET_WAIT);
+        load.retry_by(rules.budget_percent, rules.budget_floor, until).await
     }
 
     /// Parameters of the request that the endpoint does not support.

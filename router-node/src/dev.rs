@@ -8,7 +8,10 @@ mod sims;
 use std::path::Path;
 use std::sync::Arc;
 
-use trunkline_core::id::Zone;
+use health_prober::config::ProberConfig;
+use health_prober::evidence::mailbox;
+use trunkline_core::catalog::SecretRef;
+use trunkline_core::id::{ProberId, Zone};
 use trunkline_runtime::{BoxError, signals};
 use trunkline_spec::{keys, policy};
 use trunkline_store::port::{Expect, Store};
@@ -16,6 +19,9 @@ use trunkline_store::port::{Expect, Store};
 use crate::app::{self, Listeners, Observability, Running};
 use crate::config::{Config, Dev, DevArgs, Drain, ServeArgs, StoreConfig};
 use crate::fold::{CATALOG, KEYS, POLICY};
+
+use crate::serve::ConfiguredSecrets;
+use crate::view::Secrets;
 
 pub use sims::Sims;
 
@@ -61,7 +67,7 @@ pub async fn start(
     let (document, notes) = catalog::document(dev, sims).await?;
     fill(store.as_ref(), dev, &document).await?;
     let mut running = app::start(config, listeners, store, observability).await?;
-    start_probers(&mut running)?;
+    start_probers(&mut running);
     Ok((running, notes))
 }
 
@@ -116,8 +122,15 @@ fn key_document() -> String {
     format!("version: 1\nkeys:\n  - id: {DEV_KEY_ID}\n    hash: {hex}\n    note: development\n")
 }
 
-/// Three probers of three pretend zones, in this process.
-fn start_probers(running: &mut Running) -> Result<(), BoxError> {
-    let _ = Arc::clone(&running.store);
-    Ok(())
+/// Three probers of three pretend zones, in this process: the same code as `health-prober`.
+fn start_probers(running: &mut Running) {
+    for zone in ZONES {
+        let secrets = Arc::new(|reference: &SecretRef| ConfiguredSecrets.find(reference));
+        let id = ProberId::new(&format!("dev-{zone}"));
+        let prober = ProberConfig::new(id, Zone::new(zone), secrets);
+        // Live traffic is not reported to them: they work by probes alone.
+        let (_, evidence) = mailbox();
+        let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
+        running.tasks.spawn("prober", health_prober::app::run(prober, store, evidence, shutdown));
+    }
 }

@@ -55,13 +55,13 @@ impl Generations {
 pub async fn write(
     mut queue: mpsc::Receiver<Entry>,
     generations: Arc<Generations>,
-    lines: LineWriter,
+    lines: Option<LineWriter>,
 ) {
     while let Some(entry) = queue.recv().await {
         match entry {
             Entry::Record(record) => {
                 let generation = generation_of(&record);
-                if let Ok(line) = log_line(&generation) {
+                if let (Some(lines), Ok(line)) = (&lines, log_line(&generation)) {
                     lines.write_line(&line);
                 }
                 generations.keep(generation);

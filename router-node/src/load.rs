@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use trunkline_core::breaker::{Admission, Breaker, Ghost, Outcome};
 use trunkline_core::catalog::MAX_CREDENTIALS;
 use trunkline_core::failure::{Failure, FailureKind, Penalty};
@@ -214,6 +215,8 @@ impl Drop for InFlight {
 pub struct ModelLoad {
     calls: AtomicU32,
     retries: AtomicU32,
+    /// Told whenever a retry has ended.
+    freed: Notify,
 }
 
 /// Counts something of a model for as long as it is held.
@@ -238,9 +241,34 @@ impl ModelLoad {
     }
 }
 
+impl ModelLoad {
+    /// The same, waiting for room until `until`; `None` when there was none. A provider that dies takes a
+    /// third of the calls with it at once: refusing what is over the budget would lose calls that another
+    /// provider can serve, while a short queue only spreads the retries.
+    pub async fn retry_by(
+        self: &Arc<Self>,
+        percent: u32,
+        floor: u32,
+        until: Instant,
+    ) -> Option<ModelShare> {
+        let room = async {
+            loop {
+                // Registered before the look, so that a share freed in between is not missed.
+                let freed = self.freed.notified();
+                if let Some(share) = self.begin_retry(percent, floor) {
+                    return share;
+                }
+                freed.await;
+            }
+        };
+        tokio::time::timeout_at(until.into(), room).await.ok()
+    }
+}
+
 impl Drop for ModelShare {
     fn drop(&mut self) {
         (self.of)(&self.load).fetch_sub(1, Relaxed);
+        self.load.freed.notify_one();
     }
 }
 

@@ -1,6 +1,8 @@
 //! One edit of the store: worked out on the state it finds, held to the safety rules, then written as a
 //! compare-and-swap together with its history entry, or not at all.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -19,6 +21,10 @@ use crate::ledger::unix_ms;
 /// Edits that meet at the same moment collide only in their history numbers; each then tries again on what
 /// the other left. More than this at once is no operator.
 const MAX_TRIES: usize = 8;
+/// An edit is answered once this router's own calls obey it, or after this long: the store has it anyway.
+const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks at the view, which follows an edit within some 20 ms.
+const FOLLOW_STEP: Duration = Duration::from_millis(5);
 
 /// A key with what is to be there afterwards; `None` for nothing.
 pub type Write = (String, Option<Bytes>);
@@ -106,12 +112,21 @@ pub async fn apply(
             return Ok(Done { revision, impact });
         }
         if let Some(revision) = prepared.commit(admin.store.as_ref()).await? {
+            followed(admin, revision).await;
             return Ok(Done { revision, impact });
         }
         tries += 1;
         if tries == MAX_TRIES {
             return Err(lost(intent, revision));
         }
+    }
+}
+
+/// Waits for the view: whoever reads from this router after an edit sees the edit.
+async fn followed(admin: &Admin, revision: Revision) {
+    let deadline = Instant::now() + FOLLOW_PATIENCE;
+    while admin.router.view.load().snapshot.revision < revision.0 && Instant::now() < deadline {
+        tokio::time::sleep(FOLLOW_STEP).await;
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Cli {
     Check(ServeArgs),
     /// Serve calls on this machine alone, with providers found from API keys in the environment.
     Dev(DevArgs),
-    /// Serve simulated providers and show what happens when they fail.
+    /// A scripted tour: calls, a provider killed, weights moving, a decision explained.
     Demo(DemoArgs),
 }
 
@@ -193,16 +193,9 @@ pub struct DevArgs {
     pub log_level: LogLevel,
 }
 
-/// Flags of `demo`.
+/// Flags of `demo`: none. It takes free ports, so that it runs beside anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
-pub struct DemoArgs {
-    /// Ports.
-    #[command(flatten)]
-    pub ports: LocalPorts,
-    /// What the simulated providers' chances are drawn from
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-}
+pub struct DemoArgs {}
 
 impl ServeArgs {
     /// Puts what the flags and the environment say in place of what the file says. A path given here is

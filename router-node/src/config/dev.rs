@@ -88,6 +88,12 @@ impl DevArgs {
 }
 
 impl LocalPorts {
+    /// Free ports, whichever they are.
+    pub fn any() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listen: any, ops: any, admin: any }
+    }
+
     /// The same ports, if all are on loopback addresses.
     ///
     /// # Errors
