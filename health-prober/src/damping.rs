@@ -54,17 +54,18 @@ pub struct DampedLatency {
 }
 
 impl DampedLatency {
-    /// Takes in what was measured; smoothing moves once in five seconds, and at once the first time.
-    pub fn feed(&mut self, measured: &Latency, now_ms: u64) {
+    /// Whether smoothing has use for a measurement: every five seconds, and always before the first one.
+    pub fn wants(&self, now_ms: u64) -> bool {
         let due = self.stepped_ms.is_none_or(|at| now_ms.saturating_sub(at) >= STEP_MS);
+        due || self.quantiles.iter().all(|smooth| smooth.position.is_none())
+    }
+
+    /// Takes in what was measured and moves one step.
+    pub fn feed(&mut self, measured: &Latency, now_ms: u64) {
         for (smooth, measured) in self.quantiles.iter_mut().zip(parts(measured)) {
-            if due || smooth.position.is_none() {
-                smooth.step(measured);
-            }
+            smooth.step(measured);
         }
-        if due {
-            self.stepped_ms = Some(now_ms);
-        }
+        self.stepped_ms = Some(now_ms);
     }
 
     /// What would be published now.
@@ -163,7 +164,9 @@ mod tests {
         damped.feed(&ttft(from), 0);
         damped.shown(&damped.next());
         for second in 1..=seconds {
-            damped.feed(&ttft(to), second * 1_000);
+            if damped.wants(second * 1_000) {
+                damped.feed(&ttft(to), second * 1_000);
+            }
             damped.shown(&damped.next());
         }
         damped.quantiles[0].shown.unwrap().index()

@@ -26,6 +26,8 @@ pub struct PeerVote {
 /// What a change touched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
+    /// Addresses and credentials may be different now.
+    pub catalog: bool,
     /// Who watches what may be different now.
     pub assignment: bool,
     /// Endpoints that somebody votes on differently now.
@@ -105,13 +107,13 @@ impl Fold {
             Some(Key::Config(path)) if path.as_str() == CATALOG => {
                 let text = std::str::from_utf8(&entry.value).map_err(|e| e.to_string())?;
                 self.catalog = catalog::parse(text).map_err(|e| e.to_string())?;
-                touched.assignment = true;
+                (touched.catalog, touched.assignment) = (true, true);
             }
             Some(Key::Prober(id)) => {
                 let incarnation = entry.create_revision.0;
                 let info = decode_prober(&entry.value, incarnation).map_err(|e| e.to_string())?;
-                self.probers.insert(ProberId::new(id.as_str()), info);
-                touched.assignment = true;
+                let before = self.probers.insert(ProberId::new(id.as_str()), info.clone());
+                touched.assignment |= before != Some(info);
             }
             Some(Key::Observation { prober, endpoint }) => {
                 let endpoint = EndpointId::parse(endpoint.as_str()).ok_or("no endpoint id")?;

@@ -17,7 +17,6 @@ use trunkline_store::{Condition, LeaseId, Revision, Store, StoreError, Txn};
 
 use crate::config::ProberConfig;
 use crate::cycle::{Cycle, Letter};
-use crate::record::WriteClass;
 
 /// How long a prober counts as alive after its last sign.
 const LEASE_TTL: Duration = Duration::from_secs(15);
@@ -126,7 +125,7 @@ impl Publisher {
             return None;
         }
         let Some(life) = self.life else { return Some(self.be_born(cycle.own())) };
-        let urgent = cycle.letters(life.incarnation, WriteClass::Urgent, LETTERS_MAX, now_ms);
+        let urgent = cycle.urgent_letters(life.incarnation, LETTERS_MAX, now_ms);
         if !urgent.is_empty() {
             return Some(self.write(life, urgent));
         }
@@ -163,6 +162,7 @@ impl Publisher {
                 let Born { lease, incarnation, own } = born;
                 self.life = Some(Life { lease, incarnation, shown: Shown::of(own) });
                 self.keep_alive_ms = now_ms + KEEP_ALIVE_MS;
+                cycle.born();
                 Ok(())
             }
             Ended::KeptAlive(Ok(())) | Ended::Tidied(Ok(())) => Ok(()),
@@ -251,7 +251,7 @@ impl Publisher {
 
     fn batch(&self, life: Life, cycle: &Cycle, now_ms: u64) -> Option<Errand> {
         let fair = (CLUSTER_LETTERS_A_BATCH / cycle.probers()).clamp(1, LETTERS_MAX);
-        let letters = cycle.letters(life.incarnation, WriteClass::Refresh, fair, now_ms);
+        let letters = cycle.letters(life.incarnation, fair, now_ms);
         if !letters.is_empty() {
             return Some(self.write(life, letters));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use trunkline_core::catalog::{Capabilities, Endpoint, ProbeMode};
 use trunkline_core::draw::Rng;
 use trunkline_core::failure::Failure;
+use trunkline_core::id::EndpointId;
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::{Capacity, Observation};
 use trunkline_core::voter::{Actions, Event, Generation, Level, Voter};
@@ -40,8 +41,8 @@ pub struct Watched {
     pub purse: Purse,
     /// What was published.
     pub record: Record,
-    /// A light probe is under way.
-    pub light_under_way: bool,
+    /// The endpoint whose light probe is under way for this one too.
+    pub light_under_way: Option<EndpointId>,
     /// A generation is under way.
     pub full_under_way: bool,
     timings: Window,
@@ -65,7 +66,7 @@ impl Watched {
             schedule,
             purse,
             record: Record::default(),
-            light_under_way: false,
+            light_under_way: None,
             full_under_way: false,
             timings: Window::default(),
             latency: DampedLatency::default(),
@@ -123,11 +124,19 @@ impl Watched {
         }
     }
 
+    /// Whether this endpoint, of that id, waits for what a report tells.
+    pub fn awaits(&self, id: EndpointId, report: &Report) -> bool {
+        match report.probe.level() {
+            Level::Connect | Level::List => self.light_under_way == Some(report.endpoint),
+            Level::Generate => self.full_under_way && id == report.endpoint,
+        }
+    }
+
     /// A probe ended.
     pub fn observe(&mut self, report: &Report, now_ms: u64) -> Actions {
         let level = report.probe.level();
         match level {
-            Level::Connect | Level::List => self.light_under_way = false,
+            Level::Connect | Level::List => self.light_under_way = None,
             Level::Generate => {
                 self.full_under_way = false;
                 self.generations = self.generations.wrapping_add(1);
@@ -156,7 +165,9 @@ impl Watched {
 
     /// Lets smoothing go on; call it a few times a second.
     pub fn settle(&mut self, now_ms: u64) {
-        self.latency.feed(&self.timings.latency(now_ms), now_ms);
+        if self.latency.wants(now_ms) {
+            self.latency.feed(&self.timings.latency(now_ms), now_ms);
+        }
         self.cap.feed(self.voter.recent_refusals(now_ms), now_ms);
     }
 
