@@ -44,7 +44,7 @@ pub fn one(thing: &Value, format: Format, out: &mut dyn Write) -> io::Result<()>
             for (name, text) in members {
                 lines.add_row([name, text]);
             }
-            print(&lines, out)
+            print(lines, out)
         }
     }
 }
@@ -70,7 +70,7 @@ pub fn table(list: &List, out: &mut dyn Write) -> io::Result<()> {
     for item in &list.items {
         lines.add_row(list.columns.iter().map(|(_, path)| cell(member(item, path))));
     }
-    print(&lines, out)
+    print(lines, out)
 }
 
 fn plain() -> Table {
@@ -79,7 +79,13 @@ fn plain() -> Table {
     table
 }
 
-fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+/// Spaces to the right of each column.
+const GAP: u16 = 2;
+
+fn print(mut table: Table, out: &mut dyn Write) -> io::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
     for line in table.lines() {
         // Nothing is to its right, so trailing spaces would only wrap on narrow terminals.
         writeln!(out, "{}", line.trim_end())?;

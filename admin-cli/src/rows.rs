@@ -3,8 +3,8 @@
 use prost_types::Timestamp;
 use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{
-    DrainEntry, EndpointEntry, EndpointStatus, Impact, ModelEntry, ProberStatus, Provider,
-    RouterStatus,
+    DrainEntry, DrainState, EndpointEntry, EndpointStatus, Impact, ModelEntry, ProberStatus,
+    Provider, RouterStatus,
 };
 use trunkline_proto::health::v1::Verdict;
 use trunkline_proto::inference::v1::{Candidate, Generation, Pricing, Turn};
@@ -123,6 +123,7 @@ pub fn prober(prober: &ProberStatus) -> Value {
 /// A drain and how far it is.
 pub fn drain(drain: &DrainEntry) -> Value {
     let in_flight: u64 = drain.routers.iter().map(|router| router.in_flight).sum();
+    let known = drain.state() != DrainState::Unspecified;
     let applied = drain.routers.iter().all(|router| router.applied_revision >= drain.revision);
     object([
         ("id", json!(drain.target)),
@@ -130,7 +131,7 @@ pub fn drain(drain: &DrainEntry) -> Value {
         ("by", json!(drain.actor)),
         ("since", json!(drain.created_at.as_ref().map(Timestamp::to_string))),
         ("revision", json!(drain.revision)),
-        ("state", json!(lower(drain.state().as_str_name(), "DRAIN_STATE_"))),
+        ("state", json!(known.then(|| lower(drain.state().as_str_name(), "DRAIN_STATE_")))),
         ("applied", json!(applied)),
         ("in_flight", json!(in_flight)),
     ])
