@@ -330,6 +330,43 @@ async fn a_quiet_cluster_writes_little() {
 }
 
 #[tokio::test]
+async fn one_list_serves_all_models_of_a_provider() {
+    let models: Vec<String> = (0..20).map(|n| format!("{{model: m{n}, probe: list}}")).collect();
+    let entries = models.join("\n      - ");
+    let mut story = Story::with(&["a"], |_| {}, &entries).await;
+    story.go_on(5 * 60_000).await;
+    let lists = story.sims["steady"].log().len();
+    assert!((15..=60).contains(&lists), "one in 15 s, or two while they find together: {lists}");
+    let up = story.published.iter().filter(|(_, o)| o.vote == Vote::Up);
+    let heard_of: std::collections::BTreeSet<_> = up.map(|(id, _)| *id).collect();
+    assert_eq!(heard_of.len(), 40);
+}
+
+#[tokio::test]
+async fn who_doubts_itself_withholds_its_votes_and_says_so() {
+    let mut story = Story::of_three().await;
+    story.until("steady", Verdict::Up, 5_000).await;
+    let now_ms = story.now_ms;
+    story.probers[0].cycle.self_tested(false, now_ms);
+    story.go_on(1_000).await;
+    assert_eq!(story.row("steady").await.heard.voices, 2);
+    assert_eq!(story.probers[0].cycle.vote(eid("steady")), Some(Vote::Unknown));
+    let alive = story.store.get("/trunkline/v1/probers/p0").await.unwrap().unwrap();
+    assert!(decode_prober(&alive.value, 1).unwrap().self_suspect);
+}
+
+#[tokio::test]
+async fn a_network_of_our_own_that_breaks_ejects_nobody() {
+    let mut story = Story::with(&["a"], |_| {}, "model: m").await;
+    story.until("steady", Verdict::Up, 5_000).await;
+    let now_ms = story.now_ms;
+    story.probers[0].cycle.self_tested(false, now_ms);
+    story.sims.values().for_each(SimProvider::kill);
+    story.go_on(2 * 60_000).await;
+    assert!(!story.votes_published("steady").contains(&Vote::Down));
+}
+
+#[tokio::test]
 async fn who_was_thought_dead_cannot_write() {
     let mut story = Story::with(&["a"], |_| {}, "model: m").await;
     story.until("dying", Verdict::Up, 5_000).await;

@@ -1,5 +1,10 @@
 //! The life of a vote as small stories. Time is a number that the stories move.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::RngSeed;
+
 use super::*;
 
 /// A voter and its clock.
@@ -346,4 +351,91 @@ fn without_evidence_for_five_minutes_nothing_is_known() {
     let mut story = Story::of_a_dead_endpoint();
     story.after(EVIDENCE_MAX_AGE_MS);
     assert_eq!(story.vote(), Vote::Unknown);
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    select(vec![Level::Connect, Level::List, Level::Generate])
+}
+
+fn own() -> impl Strategy<Value = Event> {
+    let sign = select(vec![Sign::Good, Sign::Bad, Sign::SelfTestPassed, Sign::SelfTestFailed]);
+    vec(sign, 0..6).prop_map(|signs| {
+        let mut own = LocalHealth::default();
+        signs.into_iter().for_each(|sign| own.note(sign));
+        Event::Own(own)
+    })
+}
+
+fn probed() -> impl Strategy<Value = Event> {
+    let failure = proptest::option::of(select(FailureKind::ALL.to_vec()));
+    (level(), failure).prop_map(|(level, failure)| Event::Probed { level, failure })
+}
+
+fn anything() -> impl Strategy<Value = Event> {
+    let traffic = any::<(u8, u8, u8, u8)>().prop_map(|(ok, health, config, in_a_row)| {
+        let [ok, health, config] = [ok, health, config].map(u32::from);
+        let counts = Counts { ok, health, config, ..Counts::default() };
+        Event::Traffic { counts, consecutive_health: u32::from(in_a_row) }
+    });
+    let peers = any::<(u32, u32)>()
+        .prop_map(|(suspecting, observers)| Event::Peers { suspecting, observers });
+    let generation = select(vec![Generation::Allowed, Generation::Withheld]);
+    prop_oneof![
+        6 => probed(),
+        2 => traffic,
+        1 => peers,
+        1 => own(),
+        1 => generation.prop_map(Event::Generation),
+        3 => Just(Event::Tick),
+    ]
+}
+
+fn fixed_seed() -> ProptestConfig {
+    ProptestConfig {
+        rng_seed: RngSeed::Fixed(20),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(fixed_seed())]
+
+    #[test]
+    fn whatever_happens_the_vote_keeps_its_rules(
+        events in vec((anything(), 0..20_000u64), 1..200),
+    ) {
+        let mut story = Story { voter: Voter::new(Generation::Allowed), now_ms: 0 };
+        for (event, wait_ms) in events {
+            let before = story.voter.phase;
+            story.now_ms += wait_ms;
+            story.tell(event);
+            let after = story.voter.phase;
+            let ramping = matches!(after, Phase::Recovering { .. });
+            prop_assert_eq!(story.voter.ramp_permille() < FULL_PERMILLE, ramping);
+            prop_assert!(story.voter.flap() <= FLAP_MAX);
+            prop_assert!(!story.voter.own.suspect() || story.vote() == Vote::Unknown);
+            let fell = matches!(after, Phase::Down { .. }) && !matches!(before, Phase::Down { .. });
+            prop_assert!(
+                !fell || matches!(before, Phase::Suspect { .. } | Phase::Recovering { .. }),
+                "{:?} -> {:?}", before, after
+            );
+            let rose = ramping && !matches!(before, Phase::Recovering { .. });
+            let waited = matches!(before, Phase::Down { until_ms, .. } if story.now_ms >= until_ms);
+            prop_assert!(!rose || waited, "{:?} -> {:?}", before, after);
+        }
+    }
+
+    #[test]
+    fn while_live_calls_work_no_probe_brings_an_endpoint_down(
+        probes in vec((probed(), 0..2_000u64), 1..200),
+    ) {
+        let mut story = Story::of_a_healthy_endpoint();
+        for (probe, wait_ms) in probes {
+            story.now_ms += wait_ms;
+            story.traffic(20, 0, 0);
+            story.tell(probe);
+            prop_assert_ne!(story.vote(), Vote::Down);
+        }
+    }
 }
