@@ -1,45 +1,38 @@
 //! The attempt loop: the only place where a call is tried at providers, whether it is streamed or whole, came
 //! by HTTP or gRPC, is released at its first content or held back until it is complete.
 
-use std::collections::VecDeque;
+mod ask;
+mod deliver;
+mod held;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::time::timeout_at;
 use trunkline_core::breaker::Admission;
 use trunkline_core::failure::FailureKind;
 use trunkline_core::plan::{Plan, Reason, Turn};
 use trunkline_core::policy::Timeouts;
 use trunkline_core::retry::{self, Again, GiveUp, Released, RetryBudget, Step, Tried};
-use trunkline_core::snapshot::Numbers;
-use trunkline_upstream::{Call, Chunk, EventStream, Failed, Item, Target, Whole};
-use trunkline_wire::answer::rewrite_answer;
+use trunkline_upstream::{Call, Failed, Target, Whole};
 use trunkline_wire::error::{ErrorType, PreviousError};
 use trunkline_wire::request::{Peek, Rewrite};
 
-use crate::admission::Permit;
-use crate::auth::KeyPermit;
-use crate::ledger::{Attempt, Counted, OpenRecord, millis};
+use crate::ledger::{Attempt, OpenRecord, millis};
 use crate::load::{InFlight, ModelShare};
 use crate::pipeline::Router;
 use crate::rejection::{self, Rejection, reject};
-use crate::relay::{Relay, Terms, cost_details, token_counts, usage_out};
+use crate::relay::Relay;
 use crate::telemetry::Retry;
-use crate::view::{Lane, View};
+use crate::view::View;
 
-/// Bounds of the first-content deadline where the policy does not set it: three times the measured p99.
-const FIRST_CONTENT_MS: (u64, u64) = (10_000, 120_000);
-/// Bounds of the stall deadline where the policy does not set it: ten times the measured p99.
-const STALL_MS: (u64, u64) = (15_000, 60_000);
+use ask::{Asked, Stream};
+
+pub use held::{Held, Permits};
+
 /// How long a further try waits for room in the retry budget: a few times to the first token, so that the
 /// calls of a dead provider are spread, not lost. After that the original error stands.
 const RETRY_BUDGET_WAIT: Duration = Duration::from_secs(5);
-/// Held before the first content: a provider needs a role and perhaps some empty deltas, not more.
-const MAX_HELD_BEFORE_CONTENT: usize = 256 << 10;
-/// Held for assured delivery: about two million tokens of stream.
-const MAX_HELD_ASSURED: usize = 32 << 20;
-
 /// How an answer is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
@@ -83,52 +76,6 @@ pub struct Course {
     pub record: OpenRecord,
     /// Its places among the calls at once.
     pub permits: Permits,
-}
-
-/// A call's places among the calls at once: the router's, the key's and the model's.
-pub struct Permits {
-    /// The router's.
-    pub router: Permit,
-    /// The key's.
-    pub key: KeyPermit,
-    /// The model's.
-    pub model: Option<ModelShare>,
-}
-
-/// What a call holds of an endpoint while it is served there.
-pub struct Held {
-    /// The view it is served from.
-    pub view: Arc<View>,
-    /// Position in the snapshot's endpoints.
-    pub endpoint: usize,
-    /// Which credential is used.
-    pub credential: usize,
-    router: Arc<Router>,
-    _in_flight: InFlight,
-    _retry: Option<ModelShare>,
-    _permits: Option<Permits>,
-}
-
-impl Held {
-    fn lane(&self) -> Option<&Lane> {
-        self.view.lanes.get(self.endpoint)
-    }
-
-    /// The try ended well.
-    pub fn succeeded(&self) {
-        if let Some(lane) = self.lane() {
-            lane.load.succeeded(self.router.clock.now_ms());
-            lane.meter.succeeded();
-        }
-    }
-
-    /// The try failed: whoever pays by the failure table pays.
-    pub fn failed(&self, failed: &Failed) {
-        if let Some(lane) = self.lane() {
-            lane.load.failed(&failed.failure, self.credential, self.router.clock.now_ms());
-            lane.meter.failed(failed.failure.kind);
-        }
-    }
 }
 
 /// Where the loop stands.
@@ -248,55 +195,6 @@ impl Course {
         }
     }
 
-    async fn ask(&self, endpoint: usize, call: Call<'_>, began: Instant) -> Result<Asked, Failed> {
-        let transport = &self.router.transport;
-        if self.release == Release::Whole {
-            let by = began + Duration::from_millis(self.timeouts.answer_ms);
-            let whole =
-                self.within(by, FailureKind::FirstContentTimeout, transport.whole(call)).await?;
-            return Ok(Asked::Whole(whole));
-        }
-        let numbers =
-            self.view.snapshot.endpoints.get(endpoint).map(|s| s.numbers).unwrap_or_default();
-        let by = began + first_content(&self.timeouts, &numbers);
-        let kind = FailureKind::FirstContentTimeout;
-        let mut source = self.within(by, kind, transport.stream(call)).await?;
-        let mut held = HeldBack::default();
-        while !source.has_content() && !source.finished() {
-            let item = self.within(by, kind, source.next()).await?;
-            if held.take(item, MAX_HELD_BEFORE_CONTENT)? {
-                return Ok(Asked::Stream(Stream { waiting: held.chunks, source: None }));
-            }
-        }
-        if self.release == Release::WhenComplete {
-            let stall = stall(&self.timeouts, &numbers);
-            loop {
-                let item =
-                    self.within(Instant::now() + stall, FailureKind::Stall, source.next()).await?;
-                if held.take(item, MAX_HELD_ASSURED)? {
-                    return Ok(Asked::Stream(Stream { waiting: held.chunks, source: None }));
-                }
-            }
-        }
-        Ok(Asked::Stream(Stream { waiting: held.chunks, source: Some(source) }))
-    }
-
-    /// Bounds a wait by its own deadline and by the call's; the earlier one names the failure.
-    async fn within<T>(
-        &self,
-        by: Instant,
-        kind: FailureKind,
-        work: impl Future<Output = Result<T, Failed>>,
-    ) -> Result<T, Failed> {
-        match timeout_at(by.min(self.deadline).into(), work).await {
-            Ok(done) => done,
-            Err(_) if self.deadline <= by => {
-                Err(Failed::new(FailureKind::Deadline, "the call's deadline passed"))
-            }
-            Err(_) => Err(Failed::new(kind, "the provider did not answer in time")),
-        }
-    }
-
     /// Moves to the next place; the reason when there is none.
     async fn step_on(&self, failed: &Failed, place: &mut Place) -> Option<GiveUp> {
         let telemetry = &self.router.telemetry;
@@ -413,57 +311,6 @@ impl Course {
         });
     }
 
-    fn deliver_whole(mut self, whole: Whole, held: &Held) -> Delivery {
-        held.succeeded();
-        let (tokens, counted) = match whole.scan.usage {
-            Some(usage) => (token_counts(usage), Counted::Provider),
-            None => {
-                // About four bytes of JSON a token: a rough count beats none.
-                let (input, output) = (self.input_tokens, whole.body.len() as u64 / 4);
-                (
-                    trunkline_core::usage::TokenCounts { input, output, ..Default::default() },
-                    Counted::Estimate,
-                )
-            }
-        };
-        let mut settlement = None;
-        self.record.write(|r| settlement = r.settle(tokens, counted));
-        let model = self.model_at(held.endpoint);
-        let body = match settlement {
-            Some(settlement) => {
-                let details = cost_details(&settlement);
-                rewrite_answer(&whole.body, &whole.scan, model, &usage_out(&settlement, &details))
-            }
-            None => whole.body,
-        };
-        self.record.completed();
-        Delivery::Whole(body)
-    }
-
-    fn deliver_stream(self, stream: Stream, mut held: Held) -> Delivery {
-        let numbers =
-            self.view.snapshot.endpoints.get(held.endpoint).map(|s| s.numbers).unwrap_or_default();
-        let lane = self.view.lanes.get(held.endpoint);
-        let upstream_model = lane.and_then(|l| l.target.as_ref()).map(|t| t.upstream_model.clone());
-        let terms = Terms {
-            stall: stall(&self.timeouts, &numbers),
-            keep_alive: Duration::from_millis(self.timeouts.keep_alive_ms),
-            deadline: self.deadline,
-            include_usage: self.peek.include_usage,
-            model: self.model_at(held.endpoint).to_owned(),
-            upstream_model: upstream_model.unwrap_or_default(),
-            input_tokens: self.input_tokens,
-        };
-        held._permits = Some(self.permits);
-        Delivery::Stream(Box::new(Relay::new(
-            stream.waiting,
-            stream.source,
-            terms,
-            self.record,
-            held,
-        )))
-    }
-
     fn give_up(mut self, mut body: Rejection) -> Rejection {
         self.record.write(|r| body.attempts = u32::try_from(r.attempts.len()).ok());
         self.record.failed(body.error_type);
@@ -503,59 +350,8 @@ impl Course {
     }
 }
 
-/// What an endpoint gave.
-enum Asked {
-    Whole(Whole),
-    Stream(Stream),
-}
-
 /// What a turn gave, and what the call holds of its endpoint.
 enum Yield {
     Whole(Whole, Held),
     Stream(Stream, Held),
-}
-
-/// A committed stream: what came so far, and where the rest comes from.
-struct Stream {
-    waiting: VecDeque<Chunk>,
-    source: Option<EventStream>,
-}
-
-/// Chunks held back until they may be released.
-#[derive(Default)]
-struct HeldBack {
-    chunks: VecDeque<Chunk>,
-    bytes: usize,
-}
-
-impl HeldBack {
-    /// Takes an item; `true` when the stream is complete.
-    fn take(&mut self, item: Item, limit: usize) -> Result<bool, Failed> {
-        match item {
-            Item::Chunk(chunk) => {
-                self.bytes += chunk.raw.len();
-                self.chunks.push_back(chunk);
-                if self.bytes > limit {
-                    let message = "more came than can be held back before it is released";
-                    return Err(Failed::new(FailureKind::TooLarge, message));
-                }
-                Ok(false)
-            }
-            Item::Comment => Ok(false),
-            Item::End => Ok(true),
-        }
-    }
-}
-
-fn first_content(timeouts: &Timeouts, numbers: &Numbers) -> Duration {
-    let (least, most) = FIRST_CONTENT_MS;
-    let measured = numbers.ttft_p99_ms.map_or(least, |p99| (3 * u64::from(p99)).clamp(least, most));
-    Duration::from_millis(timeouts.first_content_ms.unwrap_or(measured))
-}
-
-fn stall(timeouts: &Timeouts, numbers: &Numbers) -> Duration {
-    let (least, most) = STALL_MS;
-    let measured =
-        numbers.inter_token_p99_ms.map_or(least, |p99| (10 * u64::from(p99)).clamp(least, most));
-    Duration::from_millis(timeouts.stall_ms.unwrap_or(measured))
 }

@@ -11,6 +11,7 @@ mod decision;
 mod events;
 mod explain;
 mod generation;
+mod oversize;
 pub mod transcode;
 
 use std::sync::Arc;
@@ -22,10 +23,12 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder, Error};
+use tower::ServiceExt;
 use trunkline_proto::inference::v1::inference_service_server::InferenceServiceServer;
 
 use crate::pipeline::Router;
 use inference::Inference;
+use oversize::{Fronted, in_our_words};
 
 pub use caller::Caller;
 pub use catalog::{endpoint_message, model_message, signed, verdict_of_name};
@@ -75,8 +78,9 @@ pub fn routes(
     let inference = InferenceServiceServer::new(Inference::new(router))
         .max_decoding_message_size(max_message_bytes)
         .accept_compressed(CompressionEncoding::Gzip);
+    let inference = inference.map_response(move |answer| in_our_words(answer, max_message_bytes));
     let names = [<InferenceServiceServer<Inference> as NamedService>::NAME, HEALTH];
-    Ok(Routes::new(inference)
+    Ok(Routes::new(Fronted(inference))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
         .add_service(described(&names).build_v1()?)
         .add_service(described(&names).build_v1alpha()?)
