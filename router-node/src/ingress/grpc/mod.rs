@@ -16,6 +16,8 @@ pub mod transcode;
 
 use std::sync::Arc;
 
+use http::Request;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -78,7 +80,9 @@ pub fn routes(
     let inference = InferenceServiceServer::new(Inference::new(router))
         .max_decoding_message_size(max_message_bytes)
         .accept_compressed(CompressionEncoding::Gzip);
-    let inference = inference.map_response(move |answer| in_our_words(answer, max_message_bytes));
+    let inference = ServiceExt::<Request<Body>>::map_response(inference, move |answer| {
+        in_our_words(answer, max_message_bytes)
+    });
     let names = [<InferenceServiceServer<Inference> as NamedService>::NAME, HEALTH];
     Ok(Routes::new(Fronted(inference))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
