@@ -90,6 +90,10 @@ fn connect_failure(error: &reqwest::Error) -> Failed {
             return Failed::new(FailureKind::Tls, "the TLS handshake with the provider failed");
         }
         if let Some(io) = cause.downcast_ref::<io::Error>() {
+            // What rustls cannot read arrives so, in many words; a TCP connect never does.
+            if io.kind() == io::ErrorKind::InvalidData {
+                return Failed::new(FailureKind::Tls, "the TLS handshake with the provider failed");
+            }
             // 24 is EMFILE, 23 ENFILE: this process is out of descriptors, the provider is not to blame.
             if matches!(io.raw_os_error(), Some(23 | 24)) {
                 return Failed::new(FailureKind::Local, "this router is out of file descriptors");

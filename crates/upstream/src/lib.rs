@@ -11,6 +11,8 @@ pub mod transport;
 pub mod events;
 pub mod whole;
 
+pub mod guard;
+
 mod classify;
 mod retry_after;
 

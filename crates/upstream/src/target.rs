@@ -1,5 +1,6 @@
 //! One endpoint, ready to be called: its addresses and headers are built once per snapshot, not per call.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -9,6 +10,7 @@ use trunkline_core::catalog::{Dialect, Endpoint, Provider};
 use trunkline_wire::operation::Operation;
 
 use crate::anthropic;
+use crate::guard;
 
 /// A provider's secret. It can be sent, and nothing else: no `Debug`, no `Display`, no serialisation.
 #[derive(Clone)]
@@ -45,6 +47,9 @@ pub enum TargetError {
     /// The base URL is none.
     #[error("base_url is not a URL: {0}")]
     BaseUrl(String),
+    /// No provider may be there.
+    #[error("base_url leads to `{0}`, a link-local or metadata address where no provider may be")]
+    Forbidden(String),
     /// The secret cannot be sent in a header.
     #[error("the credential holds characters that no header may carry; check the variable or file")]
     Credential,
@@ -82,11 +87,12 @@ impl Target {
     ) -> Result<Self, TargetError> {
         let at = |path: &str| {
             let url = format!("{}{path}", provider.base_url);
-            Url::parse(&url).map_err(|e| TargetError::BaseUrl(e.to_string()))
+            let url = Url::parse(&url).map_err(|e| TargetError::BaseUrl(e.to_string()))?;
+            admit(url)
         };
-        let chat = match provider.dialect {
-            Dialect::OpenAi => Operation::Chat.path(),
-            Dialect::Anthropic => anthropic::MESSAGES_PATH,
+        let (chat, models) = match provider.dialect {
+            Dialect::OpenAi => (Operation::Chat.path(), "/models"),
+            Dialect::Anthropic => (anthropic::MESSAGES_PATH, anthropic::MODELS_PATH),
         };
         let mut headers: Vec<HeaderMap> =
             credentials.iter().map(|c| headers(provider.dialect, c)).collect::<Result<_, _>>()?;
@@ -98,7 +104,7 @@ impl Target {
             chat: at(chat)?,
             completion: at(Operation::Completion.path())?,
             embedding: at(Operation::Embedding.path())?,
-            models: at("/models")?,
+            models: at(models)?,
             headers,
             secrets: Arc::from(credentials),
             upstream_model: endpoint.upstream_model.clone(),
@@ -113,6 +119,16 @@ impl Target {
             Operation::Completion => &self.completion,
             Operation::Embedding => &self.embedding,
         }
+    }
+}
+
+/// A literal address never asks the resolver, so it is looked at here.
+fn admit(url: Url) -> Result<Url, TargetError> {
+    let host = url.host_str().unwrap_or_default();
+    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    match literal {
+        Ok(address) if guard::forbidden(address) => Err(TargetError::Forbidden(host.to_owned())),
+        Ok(_) | Err(_) => Ok(url),
     }
 }
 

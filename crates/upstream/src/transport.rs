@@ -12,6 +12,7 @@ use trunkline_wire::operation::Operation;
 use crate::anthropic;
 use crate::classify::Failed;
 use crate::events::EventStream;
+use crate::guard::Guarded;
 use crate::retry_after::retry_after_ms;
 use crate::target::Target;
 use crate::whole::{self, Whole};
@@ -57,6 +58,7 @@ impl Transport {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(Guarded)
             .retry(reqwest::retry::never())
             .http1_only()
             .tcp_nodelay(true)
