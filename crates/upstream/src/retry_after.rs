@@ -55,6 +55,6 @@ mod tests {
         assert_eq!(read("retry-after", "-5"), None);
         assert_eq!(read("retry-after", "soon"), None);
         assert_eq!(read("retry-after", "inf"), None);
-        assert_eq!(read("retry-after", "Sun, 06 Nov 1990 08:49:37 GMT"), Some(0));
+        assert_eq!(read("retry-after", "Tue, 06 Nov 1990 08:49:37 GMT"), Some(0));
     }
 }
