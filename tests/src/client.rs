@@ -188,23 +188,30 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Exchange {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: router\r\n");
-        if !self.key.is_empty() {
-            head.push_str(&format!("authorization: Bearer {}\r\n", self.key));
-        }
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if method != "GET" {
-            head.push_str(&format!(
-                "content-type: application/json\r\ncontent-length: {}\r\n",
-                body.len()
-            ));
-        }
-        head.push_str("\r\n");
         let mut line = Line::connect(self.address).await;
-        line.send(&[head.as_bytes(), body].concat()).await;
+        line.send(&self.request(method, path, headers, body)).await;
         line.exchange().await
+    }
+
+    /// The bytes of a request.
+    #[must_use]
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Vec<u8> {
+        let mut lines = vec![format!("{method} {path} HTTP/1.1"), "host: router".to_owned()];
+        if !self.key.is_empty() {
+            lines.push(format!("authorization: Bearer {}", self.key));
+        }
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        if method != "GET" {
+            lines.push("content-type: application/json".to_owned());
+            lines.push(format!("content-length: {}", body.len()));
+        }
+        [lines.join("\r\n").as_bytes(), b"\r\n\r\n", body].concat()
     }
 }
 
@@ -229,6 +236,11 @@ impl Line {
     /// Sends bytes as they are. That the other side hung up meanwhile shows in what it answered.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.socket.write_all(bytes).await;
+    }
+
+    /// Says that nothing more will be sent.
+    pub async fn finish(&mut self) {
+        let _ = self.socket.shutdown().await;
     }
 
     /// Waits for the headers of the next response.

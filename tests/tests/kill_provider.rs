@@ -1,0 +1,110 @@
+//! A provider dies under two hundred calls at once. No call is lost that had another provider left, and
+//! none hangs.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sim_provider::{Profile, SimConfig, answer_text};
+use tokio::task::JoinSet;
+use trunkline_tests::client::{Client, End, Reply};
+use trunkline_tests::frames::Frame;
+use trunkline_tests::json::{PROMPT, chat, overlay};
+use trunkline_tests::provider::Provider;
+use trunkline_tests::router::Setup;
+
+const CALLS: usize = 200;
+const MODELS: usize = 4;
+const TOKENS: u32 = 20;
+/// The victim dies when it has begun to answer so many calls.
+const UNDER_WAY: usize = 20;
+
+/// How a call is made, in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Whole,
+    Streamed,
+    Assured,
+}
+
+fn body(number: usize) -> (Kind, Value) {
+    let model = chat(&format!("model-{}", number % MODELS));
+    match number % 3 {
+        0 => (Kind::Whole, model),
+        1 => (Kind::Streamed, overlay(model, json!({"stream": true}))),
+        _ => (Kind::Assured, overlay(model, json!({"stream": true, "delivery": "assured"}))),
+    }
+}
+
+async fn provider(id: &str) -> Provider {
+    // Slow enough that every call is somewhere in the middle when the victim dies.
+    let profile = Profile { ttft_ms: 100, tokens_per_second: 40.0, ..Profile::instant(TOKENS) };
+    let mut provider = Provider::with(id, SimConfig::with_profile(profile)).await;
+    for model in 0..MODELS {
+        provider = provider.serving(&format!("model-{model}"));
+    }
+    provider
+}
+
+/// What the caller of a call must not see.
+fn judge(kind: Kind, reply: &Reply) {
+    let expected = answer_text(PROMPT, TOKENS);
+    assert_eq!(reply.status(), 200, "{kind:?}: {}", reply.text());
+    if kind == Kind::Whole || reply.is_done() {
+        assert_eq!((reply.content(), reply.end), (expected, End::Whole), "{kind:?}");
+        return;
+    }
+    // Only what was released already cannot be taken back; its caller is told.
+    assert_eq!((kind, reply.end), (Kind::Streamed, End::Cut), "{}", reply.text());
+    assert!(!reply.content().is_empty() && expected.starts_with(&reply.content()));
+    assert!(reply.frames().last().and_then(Frame::error).is_some(), "{}", reply.text());
+}
+
+async fn kill_one(victim: usize) {
+    let providers = [provider("one").await, provider("two").await, provider("three").await];
+    let all: Vec<&Provider> = providers.iter().collect();
+    let router = Setup::new(&all).start().await;
+    let client: Arc<Client> = Arc::new(router.client());
+    let mut calls = JoinSet::new();
+    for number in 0..CALLS {
+        let client = Arc::clone(&client);
+        calls.spawn(async move {
+            let (kind, body) = body(number);
+            (kind, client.chat(&body).await)
+        });
+    }
+    let sim = &providers[victim].sim;
+    sim.wait_for(|log| log.iter().filter(|e| e.tokens > 0).count() >= UNDER_WAY).await.unwrap();
+    sim.kill();
+    let replies = calls.join_all().await;
+    for (kind, reply) in &replies {
+        judge(*kind, reply);
+    }
+    let broken = replies.iter().filter(|(_, reply)| reply.end == End::Cut).count();
+    assert!(broken <= CALLS / 3, "{broken} streams broke");
+    let retried = router.metric("trunkline_retries_total", "").await;
+    assert!(retried > 0.0, "nobody met the dead provider: nothing was tested");
+
+    // Afterwards nobody notices.
+    for number in 0..30 {
+        let (kind, body) = body(number);
+        let reply = client.chat(&body).await;
+        assert_eq!(reply.content(), answer_text(PROMPT, TOKENS), "{kind:?}");
+    }
+    let log = router.stop().await;
+    assert_eq!(log.calls().len(), CALLS + 30, "one record for each call");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_of_three_dies() {
+    kill_one(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_of_three_dies() {
+    kill_one(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_third_of_three_dies() {
+    kill_one(2).await;
+}
