@@ -1,7 +1,7 @@
 //! Targets as operators write them → what they mean in the catalog.
 
 use tonic::Status;
-use trunkline_core::catalog::Catalog;
+use trunkline_core::catalog::{Catalog, Endpoint};
 use trunkline_core::id::EndpointId;
 use trunkline_core::snapshot::nearest;
 use trunkline_spec::overrides::Scope;
@@ -43,9 +43,17 @@ fn names(scope: &Scope, catalog: &Catalog) -> Vec<String> {
             models.dedup();
             models
         }
-        Scope::Endpoint(_) => {
-            catalog.endpoints.iter().map(|e| format!("endpoint/{}", e.name())).collect()
-        }
+        Scope::Endpoint(_) => catalog.endpoints.iter().flat_map(endpoint_names).collect(),
+    }
+}
+
+/// An endpoint's whole name, and the one without its region where that means the same.
+fn endpoint_names(endpoint: &Endpoint) -> Vec<String> {
+    let short = format!("endpoint/{}/{}", endpoint.provider, endpoint.model);
+    let whole = format!("{short}@{}", endpoint.region);
+    match Scope::parse(&short) {
+        Ok(Scope::Endpoint(id)) if id == endpoint.id => vec![short, whole],
+        _ => vec![whole],
     }
 }
 
