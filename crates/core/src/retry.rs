@@ -163,7 +163,9 @@ fn other_endpoint(failure: &Failure, tried: &Tried<'_>, at: &Turn) -> Option<Ste
     if next_turn.is_some_and(|t| t.stage == at.stage) {
         return Some(Step::Turn(next));
     }
-    let alone = tried.plan.turns.iter().filter(|t| t.stage == at.stage).count() == 1;
+    // One turn of a policy that allows one try is no endpoint that stands alone.
+    let alone = tried.snapshot.policy.retry.attempts > 1
+        && tried.plan.turns.iter().filter(|t| t.stage == at.stage).count() == 1;
     let worth_it = alone && tried.again_used == Again::Unused && failure.kind.effect().passing;
     if let Some(after_ms) = worth_it.then(|| pause_before_again(failure, tried)).flatten() {
         return Some(Step::Again { after_ms });
