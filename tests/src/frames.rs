@@ -46,10 +46,12 @@ impl Frame {
 
 /// The complete frames of `bytes`; the rest stays.
 pub(crate) fn split(bytes: &mut Vec<u8>) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    while let Some(end) = memchr::memmem::find(bytes, b"\n\n") {
-        let frame: Vec<u8> = bytes.drain(..end + 2).collect();
-        frames.push(Frame::parse(String::from_utf8_lossy(&frame).trim_end()));
+    let (mut frames, mut start) = (Vec::new(), 0);
+    for end in memchr::memmem::find_iter(bytes, b"\n\n") {
+        let frame = bytes.get(start..end).unwrap_or_default();
+        frames.push(Frame::parse(String::from_utf8_lossy(frame).trim_end()));
+        start = end + 2;
     }
+    bytes.drain(..start);
     frames
 }

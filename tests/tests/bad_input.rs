@@ -99,7 +99,7 @@ async fn values_of_a_wrong_type_name_their_field() {
         (json!({"models": "other"}), "models"),
         (json!({"provider": []}), "provider"),
         (json!({"provider": {"order": "only"}}), "provider.order"),
-        (json!({"provider": {"max_price": {"prompt": "cheap"}}}), "provider.max_price.prompt"),
+        (json!({"provider": {"max_price": {"prompt": "cheap"}}}), "provider.max_price"),
         (json!({"delivery": "tomorrow"}), "delivery"),
     ];
     for (keys, field) in wrong {

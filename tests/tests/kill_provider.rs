@@ -85,6 +85,9 @@ async fn kill_one(victim: usize) {
     assert!(retried > 0.0, "nobody met the dead provider: nothing was tested");
 
     // Afterwards nobody notices.
+    for provider in &all {
+        provider.sim.set_profile(Profile::instant(TOKENS));
+    }
     for number in 0..30 {
         let (kind, body) = body(number);
         let reply = client.chat(&body).await;
