@@ -231,3 +231,6 @@ struct Changed<'a> {
     before: Option<Box<RawValue>>,
     after: Option<Box<RawValue>>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,10 @@ use crate::ledger;
 use crate::pipeline::{self, Router};
 use crate::view::View;
 
+/// The prompt of a call that nobody described, in tokens: no call is without one, and with none every price
+/// would be the same.
+const USUAL_PROMPT: u64 = 1_000;
+
 /// Decides where a call of `holder` would go.
 ///
 /// # Errors
@@ -72,7 +76,7 @@ fn facts(view: &View, holder: &KeyHolder, asked: ExplainRouteRequest) -> Result<
     peek.json = if given.json_schema { JsonMode::Schema } else { JsonMode::None };
     let facts = facts_of(&peek, &view.snapshot, &holder.tenant, None);
     let mut facts = facts.map_err(|rejection| refused(&rejection))?;
-    facts.input_tokens = given.prompt_tokens;
+    facts.input_tokens = if given.prompt_tokens == 0 { USUAL_PROMPT } else { given.prompt_tokens };
     if facts.preferences.as_ref().is_some_and(|p| p.require_parameters) {
         facts.parameters = given.parameters;
     }
