@@ -191,3 +191,28 @@ pub struct CompletionArgs {
     #[arg(value_enum)]
     pub shell: Shell,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[test]
+    fn the_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_edit_without_a_reason_is_no_command() {
+        assert!(Cli::try_parse_from(["admin-cli", "drain", "provider/a"]).is_err());
+        let cli = Cli::try_parse_from(["admin-cli", "drain", "provider/a", "--reason", "x"]);
+        assert!(matches!(cli.unwrap().verb, Verb::Drain(args) if args.edit.target == "provider/a"));
+    }
+
+    #[test]
+    fn a_kind_may_be_named_in_the_singular() {
+        let cli = Cli::try_parse_from(["admin-cli", "describe", "endpoint", "a/m@eu"]).unwrap();
+        assert!(matches!(cli.verb, Verb::Describe(args) if args.kind == Kind::Endpoints));
+    }
+}
