@@ -2,40 +2,19 @@
 //! what `docs/metrics.md` is generated from.
 #![expect(clippy::disallowed_macros, reason = "this is the one file that names metrics")]
 
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+};
 use trunkline_core::failure::FailureKind;
 use trunkline_core::id::ProberId;
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::Vote;
 use trunkline_core::voter::{Level, LocalHealth};
+use trunkline_runtime::catalogue::{Kind, Metric};
 use trunkline_store::StoreError;
 
 use crate::probe::Report;
 use crate::record::WriteClass;
-
-/// What a metric counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-}
-
-/// One row of the catalogue.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric {
-    /// The name as scraped.
-    pub name: &'static str,
-    /// What it counts.
-    pub kind: Kind,
-    /// Its labels.
-    pub labels: &'static [&'static str],
-    /// Its unit, where it has one.
-    pub unit: Option<Unit>,
-    /// What it means.
-    pub help: &'static str,
-}
 
 const PROBES: &str = "trunkline_prober_probes_total";
 const COST: &str = "trunkline_prober_cost_nanousd_total";
@@ -50,70 +29,71 @@ const LOCAL_HEALTH: &str = "trunkline_prober_local_health";
 const SELF_SUSPECT: &str = "trunkline_prober_self_suspect";
 const ALIVE: &str = "trunkline_prober_alive";
 
-const fn row(
-    name: &'static str,
-    kind: Kind,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Metric {
-    Metric { name, kind, labels, unit: None, help }
-}
-
 /// All metrics of a prober. Every one has the prober's name for a label, because a development router runs
 /// several in one process.
 pub const CATALOGUE: &[Metric] = &[
-    row(
+    Metric::new(
         PROBES,
         Kind::Counter,
         &["prober", "level", "outcome"],
         "Probes by level (connect, list, generate) and outcome: ok, or the kind of failure.",
     ),
-    row(
+    Metric::new(
         COST,
         Kind::Counter,
         &["prober"],
         "Expected cost of the probes sent, in billionths of a US dollar.",
     ),
-    row(
+    Metric::new(
         PURSE_EMPTY,
         Kind::Counter,
         &["prober"],
         "Generations that were due and not sent because the day's allowance is spent.",
     ),
-    row(
+    Metric::new(
         VOTES,
         Kind::Gauge,
         &["prober", "vote"],
         "Endpoints that this prober watches, by its vote.",
     ),
-    row(VOTE_CHANGES, Kind::Counter, &["prober", "vote"], "Changes of a vote, by the new vote."),
-    row(
+    Metric::new(
+        VOTE_CHANGES,
+        Kind::Counter,
+        &["prober", "vote"],
+        "Changes of a vote, by the new vote.",
+    ),
+    Metric::new(
         PUBLISHED,
         Kind::Counter,
         &["prober", "class"],
         "Observations written to the store: urgent, material or refresh.",
     ),
-    row(
+    Metric::new(
         STORE_FAILURES,
         Kind::Counter,
         &["prober", "reason"],
         "Errands in the store that failed, by what the store said.",
     ),
-    row(SILENCES, Kind::Counter, &["prober"], "Times the store's watch found the store silent."),
-    row(WATCHED, Kind::Gauge, &["prober"], "Endpoints that this prober watches."),
-    row(
+    Metric::new(
+        SILENCES,
+        Kind::Counter,
+        &["prober"],
+        "Times the store's watch found the store silent.",
+    ),
+    Metric::new(WATCHED, Kind::Gauge, &["prober"], "Endpoints that this prober watches."),
+    Metric::new(
         LOCAL_HEALTH,
         Kind::Gauge,
         &["prober"],
         "How badly the prober itself does: 0 is well, 8 the worst.",
     ),
-    row(
+    Metric::new(
         SELF_SUSPECT,
         Kind::Gauge,
         &["prober"],
         "1 while the prober doubts its own network and withholds its votes.",
     ),
-    row(ALIVE, Kind::Gauge, &["prober"], "1 while the prober has a voice in the store."),
+    Metric::new(ALIVE, Kind::Gauge, &["prober"], "1 while the prober has a voice in the store."),
 ];
 
 /// Tells the recorder what every metric means. Once in a process, after the recorder is installed.
@@ -122,6 +102,7 @@ pub fn describe() {
         match metric.kind {
             Kind::Counter => describe_counter!(metric.name, metric.help),
             Kind::Gauge => describe_gauge!(metric.name, metric.help),
+            Kind::Histogram => describe_histogram!(metric.name, metric.help),
         }
     }
 }

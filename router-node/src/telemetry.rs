@@ -11,153 +11,121 @@ use trunkline_core::failure::FailureKind;
 use trunkline_core::money::PicoUsd;
 use trunkline_core::snapshot::{EndpointState, Verdict};
 use trunkline_core::usage::TokenCounts;
+use trunkline_runtime::catalogue::{Kind, Metric};
 use trunkline_wire::operation::Operation;
-
-/// What a metric counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Buckets of a measure.
-    Histogram,
-}
-
-/// One row of the catalogue.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric {
-    /// The name as scraped.
-    pub name: &'static str,
-    /// What it counts.
-    pub kind: Kind,
-    /// Its labels.
-    pub labels: &'static [&'static str],
-    /// What it means.
-    pub help: &'static str,
-}
-
-const fn metric(
-    name: &'static str,
-    kind: Kind,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Metric {
-    Metric { name, kind, labels, help }
-}
 
 /// All metrics of a router. Labels never hold a caller's free text.
 pub const CATALOGUE: &[Metric] = &[
-    metric(
+    Metric::new(
         "trunkline_requests_total",
         Kind::Counter,
         &["operation", "outcome"],
         "Calls by how they ended: completed, rejected, failed or abandoned; each call once.",
     ),
-    metric(
+    Metric::new(
         "trunkline_rejections_total",
         Kind::Counter,
         &["error_type"],
         "Calls that ended with an error, by error type.",
     ),
-    metric(
+    Metric::new(
         "trunkline_attempts_total",
         Kind::Counter,
         &["endpoint", "outcome"],
         "Tries at an endpoint by outcome: ok, or the kind of failure.",
     ),
-    metric(
+    Metric::new(
         "trunkline_call_duration_seconds",
         Kind::Histogram,
         &["operation"],
         "From the request's arrival to the end of its answer.",
     ),
-    metric(
+    Metric::new(
         "trunkline_ttft_seconds",
         Kind::Histogram,
         &["endpoint"],
         "From sending a streamed request to an endpoint to its first content.",
     ),
-    metric(
+    Metric::new(
         "trunkline_inter_token_seconds",
         Kind::Histogram,
         &["provider"],
         "Mean time between two chunks of a stream, one observation a stream.",
     ),
-    metric(
+    Metric::new(
         "trunkline_tokens_total",
         Kind::Counter,
         &["endpoint", "kind"],
         "Tokens: input, output, cached.",
     ),
-    metric(
+    Metric::new(
         "trunkline_cost_nanousd_total",
         Kind::Counter,
         &["endpoint"],
         "Cost of answers, in billionths of a US dollar.",
     ),
-    metric(
+    Metric::new(
         "trunkline_retries_total",
         Kind::Counter,
         &["step"],
         "Further tries by what was tried: turn, credential, again.",
     ),
-    metric(
+    Metric::new(
         "trunkline_retry_budget_exhausted_total",
         Kind::Counter,
         &[],
         "Further tries that the retry budget did not allow.",
     ),
-    metric(
+    Metric::new(
         "trunkline_panic_picks_total",
         Kind::Counter,
         &[],
         "Calls sent to an endpoint only because nothing better existed.",
     ),
-    metric("trunkline_calls_in_flight", Kind::Gauge, &[], "Calls at the moment."),
-    metric(
+    Metric::new("trunkline_calls_in_flight", Kind::Gauge, &[], "Calls at the moment."),
+    Metric::new(
         "trunkline_endpoint_in_flight",
         Kind::Gauge,
         &["endpoint"],
         "Calls at an endpoint at the moment, from this router.",
     ),
-    metric(
+    Metric::new(
         "trunkline_endpoint_weight",
         Kind::Gauge,
         &["endpoint"],
         "Cluster-wide weight; 65,536 is an operator weight of 1.",
     ),
-    metric(
+    Metric::new(
         "trunkline_endpoint_verdict",
         Kind::Gauge,
         &["endpoint"],
         "What the probers agree on: 0 unknown, 1 up, 2 degraded, 3 advisory down, 4 zone down, 5 down, 6 config error.",
     ),
-    metric(
+    Metric::new(
         "trunkline_endpoint_breaker",
         Kind::Gauge,
         &["endpoint"],
         "This router's own judgement: 0 admitted, 1 trial due, 2 cooling down, 3 ejected.",
     ),
-    metric(
+    Metric::new(
         "trunkline_applied_revision",
         Kind::Gauge,
         &[],
         "The store revision that calls are served from.",
     ),
-    metric(
+    Metric::new(
         "trunkline_watch_age_seconds",
         Kind::Gauge,
         &[],
         "Time since the store was last heard of.",
     ),
-    metric(
+    Metric::new(
         "trunkline_table_digest",
         Kind::Gauge,
         &[],
         "First 48 bits of the digest of verdicts and weights: equal on all routers at one revision.",
     ),
-    metric(
+    Metric::new(
         "trunkline_records_dropped_total",
         Kind::Counter,
         &[],
@@ -434,20 +402,4 @@ fn describe() {
             Kind::Histogram => describe_histogram!(metric.name, Unit::Seconds, metric.help),
         }
     }
-}
-
-/// `docs/metrics.md`, made from the catalogue.
-pub fn reference(title: &str, catalogue: &[Metric]) -> String {
-    let mut page =
-        format!("## {title}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n");
-    for m in catalogue {
-        let kind = match m.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        let labels: Vec<String> = m.labels.iter().map(|l| format!("`{l}`")).collect();
-        page.push_str(&format!("| `{}` | {kind} | {} | {} |\n", m.name, labels.join(" "), m.help));
-    }
-    page
 }

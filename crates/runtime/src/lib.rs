@@ -14,6 +14,7 @@ pub mod ops;
 
 pub mod tls;
 
+pub mod catalogue;
 pub mod log_sink;
 pub mod telemetry;
 
