@@ -1,7 +1,7 @@
 //! What there is, with the state it is in.
 
 use trunkline_core::catalog::{Dialect, Provider as CoreProvider, SecretRef};
-use trunkline_core::snapshot::{EndpointState, Snapshot};
+use trunkline_core::snapshot::{EndpointState, Resolved, Snapshot};
 use trunkline_proto::admin::v1::{
     EndpointEntry, ListEndpointsRequest, ListEndpointsResponse, ListModelsRequest,
     ListModelsResponse, ListProvidersRequest, ListProvidersResponse, ModelEntry, Provider,
@@ -78,16 +78,11 @@ pub fn endpoints(
 pub fn models(by: &Admitted, asked: &ListModelsRequest) -> ListModelsResponse {
     let snapshot = &by.view.snapshot;
     let entries = pages::models(&by.view, &by.holder).into_iter().map(|model| {
-        let states = pages::endpoints(&by.view, &by.holder, &model.id);
-        let ids: Vec<String> =
-            states.map(|s| s.endpoints.into_iter().map(|e| e.id).collect()).unwrap_or_default();
-        let usable = |id: &&String| {
-            let state = snapshot.endpoints.iter().find(|s| s.endpoint.id.as_str() == id.as_str());
-            state.is_some_and(|s| !s.drained && s.operator_weight > 0 && s.verdict.usable())
-        };
+        let states = served_by(snapshot, &model.id);
+        let usable = |s: &&EndpointState| !s.drained && s.operator_weight > 0 && s.verdict.usable();
         ModelEntry {
-            endpoint_count: ids.len() as u32,
-            usable_endpoint_count: ids.iter().filter(usable).count() as u32,
+            endpoint_count: states.len() as u32,
+            usable_endpoint_count: states.iter().filter(usable).count() as u32,
             model: Some(model_message(model)),
             document_json: String::new(),
         }
@@ -97,4 +92,15 @@ pub fn models(by: &Admitted, asked: &ListModelsRequest) -> ListModelsResponse {
             m.model.as_ref().map(|m| m.id.clone()).unwrap_or_default()
         });
     ListModelsResponse { revision: by.revision(), models, next_page_token: next }
+}
+
+/// The endpoints of what a name stands for: a model's, or those of the first model of a route.
+fn served_by<'a>(snapshot: &'a Snapshot, name: &str) -> &'a [EndpointState] {
+    let model = match snapshot.resolve(name) {
+        Some(Resolved::Route(route)) => route.models.first(),
+        Some(Resolved::Model(model)) => Some(model),
+        None => None,
+    };
+    let range = model.map(|model| snapshot.endpoints_of(model)).unwrap_or_default();
+    snapshot.endpoints.get(range).unwrap_or_default()
 }

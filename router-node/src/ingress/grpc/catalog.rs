@@ -51,13 +51,13 @@ fn pricing_of_page(pricing: &models::Pricing) -> Pricing {
     }
 }
 
-/// The endpoints that a page lists, in its order.
+/// The endpoints that a page lists: all of one model, which stand side by side in the snapshot.
 pub fn endpoints(snapshot: &Snapshot, page: &models::ModelEndpoints) -> Vec<Endpoint> {
-    let state = |id: &str| {
-        let id = EndpointId::parse(id)?;
-        snapshot.endpoints.iter().find(|state| state.endpoint.id == id)
-    };
-    page.endpoints.iter().filter_map(|e| state(&e.id)).map(endpoint_message).collect()
+    let first = page.endpoints.first().and_then(|e| EndpointId::parse(&e.id));
+    let first = snapshot.endpoints.iter().find(|state| Some(state.endpoint.id) == first);
+    let range = first.map(|state| snapshot.endpoints_of(&state.endpoint.model));
+    let states = snapshot.endpoints.get(range.unwrap_or_default()).unwrap_or_default();
+    states.iter().map(endpoint_message).collect()
 }
 
 /// The message of an endpoint.
