@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sim_provider::{Profile, SimConfig, answer_text};
+use sim_provider::{LogEntry, Profile, SimConfig, answer_text};
 use tokio::task::JoinSet;
 use trunkline_tests::client::{Client, End, Reply};
 use trunkline_tests::frames::Frame;
@@ -15,8 +15,17 @@ use trunkline_tests::router::Setup;
 const CALLS: usize = 200;
 const MODELS: usize = 4;
 const TOKENS: u32 = 20;
-/// The victim dies when it has begun to answer so many calls.
+/// The victim dies when so many of its calls are where they are to be met.
 const UNDER_WAY: usize = 20;
+
+/// Where the victim's calls are when it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// Asked, and nothing answered yet.
+    BeforeContent,
+    /// Somewhere in the answer.
+    InsideTheAnswer,
+}
 
 /// How a call is made, in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +44,10 @@ fn body(number: usize) -> (Kind, Value) {
     }
 }
 
-async fn provider(id: &str) -> Provider {
-    // Slow enough that every call is somewhere in the middle when the victim dies.
-    let profile = Profile { ttft_ms: 100, tokens_per_second: 40.0, ..Profile::instant(TOKENS) };
+async fn provider(id: &str, moment: Moment) -> Provider {
+    // Slow enough that its calls are there when the victim dies.
+    let ttft_ms = if moment == Moment::BeforeContent { 2_000 } else { 100 };
+    let profile = Profile { ttft_ms, tokens_per_second: 40.0, ..Profile::instant(TOKENS) };
     let mut provider = Provider::with(id, SimConfig::with_profile(profile)).await;
     for model in 0..MODELS {
         provider = provider.serving(&format!("model-{model}"));
@@ -59,10 +69,15 @@ fn judge(kind: Kind, reply: &Reply) {
     assert!(reply.frames().last().and_then(Frame::error).is_some(), "{}", reply.text());
 }
 
-async fn kill_one(victim: usize) {
-    let providers = [provider("one").await, provider("two").await, provider("three").await];
+async fn kill_one(victim: usize, moment: Moment) {
+    let mut providers = Vec::new();
+    for id in ["one", "two", "three"] {
+        providers.push(provider(id, moment).await);
+    }
     let all: Vec<&Provider> = providers.iter().collect();
-    let router = Setup::new(&all).start().await;
+    // A third of all calls needs another try at the same time: the budget has to cover that.
+    let policy = json!({"retry": {"budget_percent": 50}});
+    let router = Setup::new(&all).policy(policy).start().await;
     let client: Arc<Client> = Arc::new(router.client());
     let mut calls = JoinSet::new();
     for number in 0..CALLS {
@@ -73,7 +88,11 @@ async fn kill_one(victim: usize) {
         });
     }
     let sim = &providers[victim].sim;
-    sim.wait_for(|log| log.iter().filter(|e| e.tokens > 0).count() >= UNDER_WAY).await.unwrap();
+    let there = |log: &[LogEntry]| match moment {
+        Moment::BeforeContent => log.len() >= UNDER_WAY,
+        Moment::InsideTheAnswer => log.iter().filter(|e| e.tokens > 0).count() >= UNDER_WAY,
+    };
+    sim.wait_for(there).await.unwrap();
     sim.kill();
     let replies = calls.join_all().await;
     for (kind, reply) in &replies {
@@ -81,6 +100,7 @@ async fn kill_one(victim: usize) {
     }
     let broken = replies.iter().filter(|(_, reply)| reply.end == End::Cut).count();
     assert!(broken <= CALLS / 3, "{broken} streams broke");
+    assert!(moment == Moment::InsideTheAnswer || broken == 0, "{broken} streams broke");
     let retried = router.metric("trunkline_retries_total", "").await;
     assert!(retried > 0.0, "nobody met the dead provider: nothing was tested");
 
@@ -98,16 +118,15 @@ async fn kill_one(victim: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_of_three_dies() {
-    kill_one(0).await;
+async fn each_of_three_dies_before_it_answers() {
+    for victim in 0..3 {
+        kill_one(victim, Moment::BeforeContent).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_second_of_three_dies() {
-    kill_one(1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_third_of_three_dies() {
-    kill_one(2).await;
+async fn each_of_three_dies_inside_its_answers() {
+    for victim in 0..3 {
+        kill_one(victim, Moment::InsideTheAnswer).await;
+    }
 }
