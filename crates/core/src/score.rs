@@ -126,12 +126,26 @@ fn left_permille(remaining: Option<u64>, limit: Option<u64>) -> Option<u32> {
     Some(permille as u32)
 }
 
+/// As many values as an endpoint has observers, and some to spare, are sorted without allocating.
+const FEW: usize = 8;
+
 /// The lower median; `None` of nothing. With 2f + 1 values of which f are lies, it is never outside the
 /// range of the true ones. Every value counts once, whatever sample stands behind it.
-pub fn lower_median<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
-    let mut values: Vec<T> = values.collect();
-    values.sort_unstable();
-    values.get(values.len().saturating_sub(1) / 2).copied()
+pub fn lower_median<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let mut few = [None; FEW];
+    let mut count = 0;
+    for (place, value) in few.iter_mut().zip(&mut values) {
+        *place = Some(value);
+        count += 1;
+    }
+    let Some(next) = values.next() else {
+        let few = few.get_mut(..count)?;
+        few.sort_unstable();
+        return few.get(count.checked_sub(1)? / 2).copied().flatten();
+    };
+    let mut many: Vec<T> = few.into_iter().flatten().chain([next]).chain(values).collect();
+    many.sort_unstable();
+    many.get((many.len() - 1) / 2).copied()
 }
 
 #[cfg(test)]
@@ -218,5 +232,8 @@ mod tests {
         assert_eq!(lower_median([4, 1, 3, 2].into_iter()), Some(2));
         assert_eq!(lower_median([9, 1, 5].into_iter()), Some(5));
         assert_eq!(lower_median(std::iter::empty::<u32>()), None);
+        for count in 1..40u32 {
+            assert_eq!(lower_median((0..count).rev()), Some((count - 1) / 2));
+        }
     }
 }

@@ -217,7 +217,7 @@ fn bare(row: &Row) -> Weight {
 
 fn fixed_seed() -> ProptestConfig {
     ProptestConfig {
-        cases: 150,
+        cases: 100,
         rng_seed: RngSeed::Fixed(20),
         failure_persistence: None,
         ..ProptestConfig::default()

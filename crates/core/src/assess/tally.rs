@@ -1,11 +1,9 @@
 //! First stage: whose word counts for which endpoint. Nothing is decided here but trust.
 
-use std::collections::BTreeMap;
-
 use crate::assess::Inputs;
 use crate::assign::{Member, Roster};
 use crate::catalog::Endpoint;
-use crate::id::{EndpointId, ModelId, ProviderId, Zone};
+use crate::id::{EndpointId, ModelId, ProberId, ProviderId, Zone};
 use crate::observation::{Observation, Vote};
 use crate::score::lower_median;
 
@@ -68,8 +66,26 @@ impl Tally<'_> {
     }
 }
 
-/// What one prober published about one endpoint, by the prober's position in the roster.
-type Published<'a> = BTreeMap<EndpointId, Vec<(usize, &'a Observation)>>;
+/// What a living prober published about an endpoint.
+#[derive(Clone, Copy)]
+struct Record<'a> {
+    endpoint: EndpointId,
+    /// The prober's position in the roster.
+    prober: usize,
+    observation: &'a Observation,
+}
+
+/// All records, ordered by endpoint.
+struct Published<'a>(Vec<Record<'a>>);
+
+impl<'a> Published<'a> {
+    fn about(&self, endpoint: EndpointId) -> &[Record<'a>] {
+        let first = self.0.partition_point(|r| r.endpoint < endpoint);
+        let rest = self.0.get(first..).unwrap_or_default();
+        let count = rest.iter().take_while(|r| r.endpoint == endpoint).count();
+        rest.get(..count).unwrap_or_default()
+    }
+}
 
 /// One tally for each endpoint of the catalog, ordered by (model, id).
 pub(super) fn count<'a>(input: &Inputs<'a>, roster: &Roster<'a>) -> Vec<Tally<'a>> {
@@ -79,19 +95,19 @@ pub(super) fn count<'a>(input: &Inputs<'a>, roster: &Roster<'a>) -> Vec<Tally<'a
     endpoints.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
     let tally = |endpoint: &'a Endpoint| {
         let observers = roster.of(endpoint.id);
-        let said = published.get(&endpoint.id).map(Vec::as_slice).unwrap_or_default();
         let members = roster.members();
         let counts = |at: &usize| observers.contains(at) && !distrusted.contains(at);
-        let voice = |(at, observation): &(usize, &'a Observation)| {
-            let opinion = observation.vote != Vote::Unknown;
-            let member = members.get(*at).filter(|_| opinion && counts(at))?;
-            Some(Voice { zone: &member.info.zone, observation })
+        let voice = |record: &Record<'a>| {
+            let opinion = record.observation.vote != Vote::Unknown;
+            let member =
+                members.get(record.prober).filter(|_| opinion && counts(&record.prober))?;
+            Some(Voice { zone: &member.info.zone, observation: record.observation })
         };
         let assigned = observers.iter().filter_map(|at| members.get(*at)).map(|m| &m.info.zone);
         Tally {
             endpoint,
             assigned: assigned.collect(),
-            voices: said.iter().filter_map(voice).collect(),
+            voices: published.about(endpoint.id).iter().filter_map(voice).collect(),
         }
     };
     endpoints.into_iter().map(tally).collect()
@@ -103,19 +119,17 @@ fn order(endpoint: &Endpoint) -> (&ModelId, EndpointId) {
 
 /// What living probers published in their present life.
 fn published<'a>(input: &Inputs<'a>, roster: &Roster<'a>) -> Published<'a> {
-    let mut published = Published::new();
-    for ((endpoint, prober), observation) in input.observations {
-        let Some(at) = roster.position(prober) else { continue };
-        let alive = |m: &Member<'_>| m.info.incarnation == observation.incarnation;
-        if roster.members().get(at).is_some_and(alive) {
-            published.entry(*endpoint).or_default().push((at, observation));
-        }
-    }
-    published
+    let record = |((endpoint, prober), observation): (&(EndpointId, ProberId), &'a Observation)| {
+        let prober = roster.position(prober)?;
+        let alive = |m: &&Member<'_>| m.info.incarnation == observation.incarnation;
+        roster.members().get(prober).filter(alive)?;
+        Some(Record { endpoint: *endpoint, prober, observation })
+    };
+    Published(input.observations.iter().filter_map(record).collect())
 }
 
 /// How many endpoints of one provider a prober has seen, and how many of those it calls down.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Seen {
     endpoints: u32,
     down: u32,
@@ -139,23 +153,27 @@ fn distrusted(input: &Inputs<'_>, roster: &Roster<'_>, published: &Published<'_>
 /// down when more than half of its endpoints are: one broken model does not make a broken provider.
 /// The share is 0 below [`DISTRUST_FROM_PROVIDERS`].
 fn down_shares(input: &Inputs<'_>, roster: &Roster<'_>, published: &Published<'_>) -> Vec<u32> {
-    let mut providers: BTreeMap<&ProviderId, usize> = BTreeMap::new();
-    let mut seen: BTreeMap<(usize, usize), Seen> = BTreeMap::new();
+    let mut providers: Vec<&ProviderId> =
+        input.catalog.endpoints.iter().map(|e| &e.provider).collect();
+    providers.sort_unstable();
+    providers.dedup();
+    let mut seen: Vec<Vec<Seen>> =
+        vec![vec![Seen::default(); providers.len()]; roster.members().len()];
     for endpoint in &input.catalog.endpoints {
-        let next = providers.len();
-        let provider = *providers.entry(&endpoint.provider).or_insert(next);
-        for (prober, observation) in published.get(&endpoint.id).into_iter().flatten() {
-            let down = observation.vote == Vote::Down && observation.evidence.active;
-            let seen = seen.entry((*prober, provider)).or_default();
+        let provider = providers.binary_search(&&endpoint.provider).unwrap_or(0);
+        for record in published.about(endpoint.id) {
+            let of_prober = seen.get_mut(record.prober);
+            let Some(seen) = of_prober.and_then(|s| s.get_mut(provider)) else { continue };
+            let observation = record.observation;
             seen.endpoints += 1;
-            seen.down += u32::from(down);
+            seen.down += u32::from(observation.vote == Vote::Down && observation.evidence.active);
         }
     }
-    let share = |prober: usize| {
-        let of_prober = || seen.range((prober, 0)..(prober + 1, 0)).map(|(_, seen)| seen);
-        let down = of_prober().filter(|s| 2 * s.down > s.endpoints).count();
-        let all = of_prober().count();
-        if down < DISTRUST_FROM_PROVIDERS { 0 } else { (down * 1000 / all) as u32 }
-    };
-    (0..roster.members().len()).map(share).collect()
+    seen.iter().map(|of_prober| down_share(of_prober)).collect()
+}
+
+fn down_share(seen: &[Seen]) -> u32 {
+    let all = seen.iter().filter(|s| s.endpoints > 0).count();
+    let down = seen.iter().filter(|s| 2 * s.down > s.endpoints).count();
+    if down < DISTRUST_FROM_PROVIDERS { 0 } else { (down * 1000 / all) as u32 }
 }

@@ -216,6 +216,14 @@ fn records_of_a_former_life_or_of_strangers_do_not_count() {
 }
 
 #[test]
+fn who_is_not_assigned_is_not_heard() {
+    let mut world = World::new(&["x", "y"], &["a", "b", "c", "d", "e", "f", "g"]);
+    world.everyone_says("x", of_vote(Up));
+    let row = world.row("x");
+    assert_eq!((row.heard.assigned, row.heard.voices), (5, 5));
+}
+
+#[test]
 fn silence_of_the_others_is_no_agreement() {
     let mut world = World::new(&["x", "y"], &["a", "b", "c", "d", "e"]);
     world.votes("x", &[Down, Down]);

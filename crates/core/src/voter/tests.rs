@@ -182,6 +182,20 @@ fn live_calls_that_work_forbid_a_verdict_from_probes() {
 }
 
 #[test]
+fn the_veto_holds_between_two_batches_of_live_calls() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.tell(Event::Peers { suspecting: 2, observers: 3 });
+    story.traffic(20, 0, 0);
+    for _ in 0..3 {
+        story.fails(FailureKind::Connect);
+    }
+    story.after(1_000);
+    assert_eq!(story.vote(), Vote::Suspect);
+    story.after(20_000);
+    assert_eq!(story.vote(), Vote::Down);
+}
+
+#[test]
 fn live_calls_that_fail_convict() {
     let mut story = Story::of_a_healthy_endpoint();
     story.traffic(0, 3, 3);
