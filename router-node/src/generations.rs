@@ -144,6 +144,7 @@ pub fn generation_of(record: &Record) -> Generation {
         model: served.map(|s| s.endpoint.model.to_string()),
         provider_name: served.map(|s| s.endpoint.provider.to_string()),
         created_ms: record.arrived_unix_ms,
+        transport: record.came_by.as_str().to_owned(),
         streamed: record.stream,
         outcome: record.ending.as_str().to_owned(),
         error_type: record.error.map(|e| e.row().name.to_owned()),

@@ -21,6 +21,25 @@ use crate::view::View;
 /// Records that wait for the background. At 25,000 calls a second this is a sixth of a second.
 pub const QUEUE: usize = 4_096;
 
+/// How a call came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameBy {
+    /// HTTP with JSON.
+    Http,
+    /// gRPC.
+    Grpc,
+}
+
+impl CameBy {
+    /// The name in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
 /// One try at one endpoint.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -84,6 +103,8 @@ pub struct Record {
     pub arrived_unix_ms: u64,
     /// What it asked for.
     pub operation: Operation,
+    /// How it came in.
+    pub came_by: CameBy,
     /// Whether as a stream.
     pub stream: bool,
     /// Who called; `None` until authenticated.
@@ -135,7 +156,12 @@ impl Ledger {
     }
 
     /// Opens the record of a call that has just arrived.
-    pub fn open(self: &Arc<Self>, operation: Operation, request_id: Option<&str>) -> OpenRecord {
+    pub fn open(
+        self: &Arc<Self>,
+        operation: Operation,
+        came_by: CameBy,
+        request_id: Option<&str>,
+    ) -> OpenRecord {
         let arrived_unix_ms = unix_ms();
         let generation = self.ids.generation(arrived_unix_ms);
         let record = Record {
@@ -144,6 +170,7 @@ impl Ledger {
             arrived: Instant::now(),
             arrived_unix_ms,
             operation,
+            came_by,
             stream: false,
             key: None,
             model: String::new(),

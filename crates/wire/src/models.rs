@@ -162,6 +162,8 @@ pub struct Generation {
     pub provider_name: Option<String>,
     /// Milliseconds since 1970 at the call's arrival.
     pub created_ms: u64,
+    /// How the call came in: `http` or `grpc`.
+    pub transport: String,
     /// The answer was a stream.
     pub streamed: bool,
     /// `completed`, `rejected`, `failed` or `abandoned`.

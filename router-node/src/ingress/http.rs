@@ -16,6 +16,7 @@ use trunkline_wire::operation::Operation;
 
 use crate::ingress::body::Payload;
 use crate::ingress::pages;
+use crate::ledger::CameBy;
 use crate::pipeline::{self, Answer, Arrival, Router};
 use crate::rejection::{Rejection, reject};
 
@@ -83,7 +84,7 @@ impl Public {
         let router = &self.router;
         let (head, body) = request.into_parts();
         let request_id = request_id(&head.headers);
-        let record = router.ledger.open(operation, request_id);
+        let record = router.ledger.open(operation, CameBy::Http, request_id);
         let ids =
             record.read(|r| (r.generation.to_string(), r.request_id.clone())).unwrap_or_default();
         let body = match read_body(&head.headers, body, self.max_body_bytes).await {

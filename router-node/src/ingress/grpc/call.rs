@@ -13,7 +13,7 @@ use trunkline_wire::operation::Operation;
 use super::caller::{Caller, Ids};
 use super::decision;
 use super::transcode::{BadField, status};
-use crate::ledger::OpenRecord;
+use crate::ledger::{CameBy, OpenRecord};
 use crate::pipeline::{self, Answer, Arrival, Router};
 use crate::rejection::{Rejection, reject};
 use crate::streaming::Streaming;
@@ -42,7 +42,7 @@ pub struct Answered<T> {
 impl Call {
     /// Opens the record of a call.
     pub fn open(router: &Arc<Router>, operation: Operation, caller: Caller) -> Self {
-        let record = router.ledger.open(operation, caller.request_id());
+        let record = router.ledger.open(operation, CameBy::Grpc, caller.request_id());
         let ids = Ids::of(&record);
         Self { router: Arc::clone(router), operation, caller, record, ids }
     }

@@ -4,7 +4,7 @@ use prost_types::{Duration, Timestamp};
 use trunkline_core::failure::{FailureKind, Penalty};
 use trunkline_proto::inference::v1::{
     Attempt, AttemptOutcome, Generation, GenerationError, GenerationOutcome, GenerationTiming,
-    Usage,
+    Transport, Usage,
 };
 use trunkline_wire::error::ErrorType;
 use trunkline_wire::models;
@@ -28,6 +28,7 @@ pub fn generation_message(record: &models::Generation) -> Generation {
         model: record.model.clone().unwrap_or_default(),
         provider: record.provider_name.clone().unwrap_or_default(),
         endpoint_id: served.map(|a| a.endpoint_id.clone()).unwrap_or_default(),
+        transport: transport(&record.transport).into(),
         streamed: record.streamed,
         outcome: outcome(&record.outcome).into(),
         error: record.error_type.as_deref().map(error),
@@ -39,6 +40,14 @@ pub fn generation_message(record: &models::Generation) -> Generation {
         user: record.user.clone(),
         dropped_parameters: dropped,
         ..Generation::default()
+    }
+}
+
+fn transport(name: &str) -> Transport {
+    match name {
+        "http" => Transport::Http,
+        "grpc" => Transport::Grpc,
+        _ => Transport::Unspecified,
     }
 }
 
