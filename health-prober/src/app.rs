@@ -89,6 +89,8 @@ struct Prober {
     controls: Vec<String>,
     jobs: FuturesUnordered<Job>,
     errand_under_way: bool,
+    /// The last errand failed, which was logged.
+    store_fails: bool,
     /// When the next self-test begins; `None` while one is under way.
     self_test_ms: Option<u64>,
     /// Ready while the prober has a voice.
@@ -115,6 +117,7 @@ impl Prober {
             controls: config.controls.clone(),
             jobs: FuturesUnordered::new(),
             errand_under_way: false,
+            store_fails: false,
             self_test_ms: Some(0),
             joined,
             clock,
@@ -185,11 +188,18 @@ impl Prober {
         }
     }
 
-    fn note(&self, outcome: &Result<(), StoreError>) {
-        if let Err(error) = outcome {
-            self.telemetry.store_failed(error);
-            tracing::warn!(%error, "an errand in the store failed, it will be tried again");
+    fn note(&mut self, outcome: &Result<(), StoreError>) {
+        match outcome {
+            Err(error) => {
+                self.telemetry.store_failed(error);
+                if !self.store_fails {
+                    tracing::warn!(%error, "an errand in the store failed, trying on");
+                }
+            }
+            Ok(()) if self.store_fails => tracing::info!("the store takes errands again"),
+            Ok(()) => {}
         }
+        self.store_fails = outcome.is_err();
         let alive = self.publisher.alive();
         self.telemetry.alive(alive);
         match &self.joined {

@@ -65,9 +65,8 @@ impl Fold {
                 }
             }
             Change::Progress { .. } => {}
-            Change::Silent { reason } => {
-                tracing::warn!(reason, "the store does not answer");
-            }
+            // It is said for every failed try; a metric counts them, and failed errands are logged.
+            Change::Silent { reason } => tracing::debug!(reason, "the store does not answer"),
         }
         touched
     }
