@@ -89,7 +89,7 @@ fn connect_failure(error: &reqwest::Error) -> Failed {
         if text.contains("certificate") || text.contains("handshake") || text.contains("tls") {
             return Failed::new(FailureKind::Tls, "the TLS handshake with the provider failed");
         }
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
+        if let Some(io) = cause.downcast_ref::<io::Error>().map(innermost) {
             // What rustls cannot read arrives so, in many words; a TCP connect never does.
             if io.kind() == io::ErrorKind::InvalidData {
                 return Failed::new(FailureKind::Tls, "the TLS handshake with the provider failed");
@@ -102,6 +102,15 @@ fn connect_failure(error: &reqwest::Error) -> Failed {
         source = cause.source();
     }
     Failed::new(FailureKind::Connect, "no connection to the provider")
+}
+
+/// The error that others were only wrapped around: `source` of such a wrapper skips what it holds.
+fn innermost(error: &io::Error) -> &io::Error {
+    let mut innermost = error;
+    while let Some(inner) = innermost.get_ref().and_then(|e| e.downcast_ref::<io::Error>()) {
+        innermost = inner;
+    }
+    innermost
 }
 
 fn caused_by_io(error: &reqwest::Error) -> bool {
@@ -211,6 +220,13 @@ mod tests {
         let plain = br#"{"error":"broken"}"#;
         assert_eq!(Failed::inside(plain).failure.kind, FailureKind::ErrorInside);
         assert_eq!(Failed::inside(plain).message, "broken");
+    }
+
+    #[test]
+    fn a_wrapped_error_is_found() {
+        let deep = io::Error::new(io::ErrorKind::InvalidData, "not TLS");
+        let wrapped = io::Error::other(io::Error::other(deep));
+        assert_eq!(innermost(&wrapped).kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
