@@ -534,6 +534,29 @@ async fn a_caller_who_leaves_inside_a_stream() {
 }
 
 #[tokio::test]
+async fn a_caller_who_leaves_is_followed_within_a_tenth_of_a_second() {
+    let slow = Profile { tokens_per_second: 20.0, ..Profile::instant(1_000) };
+    let provider = Provider::with("only", SimConfig::with_profile(slow)).await.serving("slow");
+    let router = Setup::new(&[&provider]).start().await;
+    let direct =
+        trunkline_tests::client::Client { address: provider.sim.addr(), key: String::new() };
+    // The quickest of a few: on a loaded machine any one may have to wait for a processor.
+    let mut quickest_ms = u64::MAX;
+    for _ in 0..8 {
+        provider.sim.clear_log();
+        let mut stream = router.client().stream(&chat("slow")).await;
+        stream.first_content().await;
+        // What the provider sees of this request is its own clock's time of the leaving.
+        direct.get("/v1/models").await;
+        drop(stream);
+        let log = provider.sim.wait_for(|log| log[0].end.is_some()).await.unwrap();
+        let left_ms = log[1].received_ms;
+        quickest_ms = quickest_ms.min(log[0].end.unwrap().at_ms.saturating_sub(left_ms));
+    }
+    assert!(quickest_ms <= 100, "the provider went on for {quickest_ms} ms");
+}
+
+#[tokio::test]
 async fn a_caller_who_leaves_before_an_answer() {
     let provider = Provider::start("only").await.serving("silent");
     provider.fails_with(Fault::BlackHole);
