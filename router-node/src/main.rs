@@ -16,6 +16,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     reason = "a program talks to whoever started it"
 )]
 fn main() -> ExitCode {
+    // The allocator asks for huge pages: an idle router would hold 19 MiB that it never uses. A kernel that
+    // cannot be asked leaves it at that.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let done = match Cli::parse() {
         Cli::Serve(args) => Config::load(&args).map_err(BoxError::from).and_then(|config| {
             let threads = config.worker_threads;

@@ -135,12 +135,15 @@ pub struct Endpoint {
 pub struct Quantiles {
     /// The median.
     pub p50: f64,
-    /// The 75th percentile.
-    pub p75: f64,
-    /// The 90th percentile.
-    pub p90: f64,
-    /// The 99th percentile.
-    pub p99: f64,
+    /// The 75th percentile; left out where it is not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p75: Option<f64>,
+    /// The 90th percentile; left out where it is not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<f64>,
+    /// The 99th percentile; left out where it is not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<f64>,
 }
 
 /// `GET /v1/generation`: everything that was recorded about one call but its text.

@@ -123,7 +123,7 @@ fn describe(snapshot: &Snapshot, name: &str, model: &ModelId) -> Option<Model> {
         max_completion_tokens: states.iter().map(|s| s.endpoint.max_output_tokens).max(),
         architecture: Architecture {
             input_modalities: modalities(able.images),
-            output_modalities: vec![if able.embedding { "embedding" } else { "text" }.to_owned()],
+            output_modalities: vec![if able.embedding { "embeddings" } else { "text" }.to_owned()],
         },
         pricing: pricing(&cheapest.endpoint),
         supported_parameters: cheapest.endpoint.parameters.clone(),
@@ -189,7 +189,7 @@ pub fn endpoints(view: &View, holder: &KeyHolder, name: &str) -> Result<ModelEnd
 
 fn endpoint(state: &EndpointState, total_weight: u64) -> Endpoint {
     let endpoint = &state.endpoint;
-    let uptime = state.numbers.success_permille.map(|permille| f64::from(permille) / 10.0);
+    let uptime = state.numbers.success_permille.map(|permille| f64::from(permille) / 1000.0);
     Endpoint {
         id: endpoint.id.to_string(),
         provider_name: endpoint.provider.to_string(),
@@ -205,18 +205,12 @@ fn endpoint(state: &EndpointState, total_weight: u64) -> Endpoint {
         uptime_last_30m: None,
         uptime_last_1d: None,
         latency_ms_last_30m: quantiles(state.numbers.ttft_p50_ms, state.numbers.ttft_p99_ms),
-        throughput_last_30m: quantiles(
-            state.numbers.tokens_per_second,
-            state.numbers.tokens_per_second,
-        ),
+        throughput_last_30m: quantiles(state.numbers.tokens_per_second, None),
     }
 }
 
-/// Only the ends are measured so far; what lies between is between them.
 fn quantiles(p50: Option<u32>, p99: Option<u32>) -> Option<Quantiles> {
-    let (p50, p99) = (f64::from(p50?), f64::from(p99?));
-    let between = |share: f64| p50 + (p99 - p50) * share;
-    Some(Quantiles { p50, p75: between(0.5), p90: between(0.8), p99 })
+    Some(Quantiles { p50: f64::from(p50?), p75: None, p90: None, p99: p99.map(f64::from) })
 }
 
 /// One generation of the caller's own.
