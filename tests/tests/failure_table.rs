@@ -91,6 +91,7 @@ async fn check_provider(bad: Provider, row: Row, shape: Shape) {
     let timeouts = json!({"first_content_ms": patience_ms, "answer_ms": patience_ms});
     let router = Setup::new(&[&bad, &good]).policy(json!({"timeouts": timeouts})).start().await;
     check_shared(&router, (&bad, &good), row, shape).await;
+    check_next(&router, row, shape).await;
     check_lone(&router, row, shape).await;
     let unreachable = matches!(row.kind, "connect" | "dns" | "tls");
     assert_eq!(bad.saw("lone").len(), if unreachable { 0 } else { row.tries });
@@ -116,7 +117,11 @@ async fn check_shared(
     assert_eq!(record.attempts(), [format!("bad:{}", row.kind), "good:ok".to_owned()]);
     assert_eq!(good.saw("shared").len(), 1);
     assert!(bad.saw("shared").len() <= 1, "the bad one was tried once");
+}
 
+/// The next call meets a world in which the right one has paid.
+async fn check_next(router: &Router, row: Row, shape: Shape) {
+    let client = router.client();
     let after = client.chat(&ask("shared", shape)).await;
     assert_eq!(after.content(), right_answer(), "the next call does not care");
     let record = client.record(&after.head).await;
