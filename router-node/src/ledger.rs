@@ -15,7 +15,7 @@ use trunkline_wire::operation::Operation;
 use uuid::Uuid;
 
 use crate::auth::KeyHolder;
-use crate::telemetry::{Ending, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::view::View;
 
 /// Records that wait for the background. At 25,000 calls a second this is a sixth of a second.
@@ -88,6 +88,34 @@ pub struct Settlement {
     pub cost: Cost,
     /// Whose counts these are.
     pub counted: Counted,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a whole answer.
+    Completed,
+    /// Before anything was tried.
+    Rejected,
+    /// After tries that all failed, or inside a stream.
+    Failed,
+    /// Because the caller left.
+    Abandoned,
+}
+
+impl Ending {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 4] = [Self::Completed, Self::Rejected, Self::Failed, Self::Abandoned];
+
+    /// The name in logs, metrics and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// Everything about one call but its text.

@@ -14,6 +14,8 @@ use trunkline_core::usage::TokenCounts;
 use trunkline_runtime::catalogue::{Kind, Metric};
 use trunkline_wire::operation::Operation;
 
+use crate::ledger::Ending;
+
 /// All metrics of a router. Labels never hold a caller's free text.
 pub const CATALOGUE: &[Metric] = &[
     Metric::new(
@@ -142,34 +144,6 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
     ("trunkline_ttft_seconds", &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
     ("trunkline_inter_token_seconds", &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0]),
 ];
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With a whole answer.
-    Completed,
-    /// Before anything was tried.
-    Rejected,
-    /// After tries that all failed, or inside a stream.
-    Failed,
-    /// Because the caller left.
-    Abandoned,
-}
-
-impl Ending {
-    /// All of them, in the order of their counters.
-    pub const ALL: [Self; 4] = [Self::Completed, Self::Rejected, Self::Failed, Self::Abandoned];
-
-    /// The name in logs, metrics and records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
 
 /// Metrics that exist once per process. Handles are held, never looked up on the way of a call.
 pub struct Telemetry {

@@ -1,3 +1,5 @@
+//! Stories about the thread that writes.
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! Stories about following a prefix, step by step.
+
 use super::*;
 use crate::port::KeyValue;
 
