@@ -133,13 +133,14 @@ async fn deliver(course: Course) -> Result<Answer, Rejection> {
     }
     let commit_after = Duration::from_millis(course.timeouts.commit_after_ms);
     let keep_alive = Duration::from_millis(course.timeouts.keep_alive_ms);
+    let model = course.peek.model.clone();
     let mut deciding = Box::pin(course.run());
     match tokio::time::timeout(commit_after, &mut deciding).await {
         Ok(decided) => Ok(match decided? {
             Delivery::Whole(body) => Answer::Whole(body),
             Delivery::Stream(relay) => Answer::Stream(Box::new(Streaming::committed(relay))),
         }),
-        Err(_) => Ok(Answer::Stream(Box::new(Streaming::deciding(deciding, keep_alive)))),
+        Err(_) => Ok(Answer::Stream(Box::new(Streaming::deciding(deciding, keep_alive, model)))),
     }
 }
 

@@ -111,6 +111,11 @@ impl Relay {
         }
     }
 
+    /// The model that answers, as the caller knows it.
+    pub fn model(&self) -> &str {
+        &self.terms.model
+    }
+
     /// The next piece; `None` after the last.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         if self.record.is_none() {

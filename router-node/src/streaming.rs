@@ -17,6 +17,8 @@ type Deciding = Pin<Box<dyn Future<Output = Result<Delivery, Rejection>> + Send>
 /// A stream on its way to its caller.
 pub struct Streaming {
     state: State,
+    /// What was asked for, while nothing else is known.
+    asked: String,
 }
 
 enum State {
@@ -31,13 +33,21 @@ enum State {
 impl Streaming {
     /// A stream whose first content is in.
     pub fn committed(relay: Box<Relay>) -> Self {
-        Self { state: State::Relaying(relay) }
+        Self { state: State::Relaying(relay), asked: String::new() }
     }
 
     /// A stream whose attempts go on; the first comment is due at once.
-    pub fn deciding(attempts: Deciding, keep_alive: Duration) -> Self {
+    pub fn deciding(attempts: Deciding, keep_alive: Duration, asked: String) -> Self {
         let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Self { state: State::Deciding { attempts, keep_alive, timer } }
+        Self { state: State::Deciding { attempts, keep_alive, timer }, asked }
+    }
+
+    /// The model that answers, or the one asked for when none does.
+    pub fn model(&self) -> &str {
+        match &self.state {
+            State::Relaying(relay) => relay.model(),
+            State::Deciding { .. } | State::Ended => &self.asked,
+        }
     }
 
     /// The next piece; `None` after the last.

@@ -1,9 +1,11 @@
 //! What a stream's caller may rely on: when headers come, what a break looks like, that nothing is lost,
 //! added or held up on the way.
 
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "fails its test on the spot")]
+
 use serde_json::{Value, json};
 use sim_provider::{Ending, Fault, FaultRule, Profile, SimConfig, answer_text};
-use trunkline_tests::client::{Client, End};
+use trunkline_tests::client::{Client, End, Reply};
 use trunkline_tests::frames::Frame;
 use trunkline_tests::json::{PROMPT, chat, overlay};
 use trunkline_tests::provider::{Provider, TOKENS};
@@ -88,6 +90,7 @@ async fn a_late_stream_that_fails_everywhere_ends_with_the_error_chunk() {
     let reply = client.chat(&stream("lone")).await;
     assert_eq!((reply.status(), reply.end), (200, End::Cut));
     assert_eq!((reply.error_type().as_str(), reply.content().as_str()), ("upstream_timeout", ""));
+    assert!(reply.text().contains(r#""model":"lone""#), "{}", reply.text());
     assert!(!reply.frames().contains(&Frame::Done));
     let record = client.record(&reply.head).await;
     assert_eq!((record.outcome(), record.error_type()), ("failed", "upstream_timeout"));
@@ -101,24 +104,41 @@ async fn breaks(fault: Fault, kind: &str, error_type: &str) {
     let reply = client.chat(&bad_first("shared")).await;
     assert_eq!((reply.status(), reply.end), (200, End::Cut), "the connection is cut");
     assert_eq!(reply.content(), answer_text(PROMPT, 3), "what came before it was passed on");
-    let frames = reply.frames();
-    assert!(!frames.contains(&Frame::Done), "a truncated stream is never a success");
-    let Some(Frame::Event(last)) = frames.last() else { panic!("{frames:?}") };
-    assert_eq!(last["choices"][0]["finish_reason"], "error");
-    assert_eq!(last["choices"][0]["delta"]["content"], "");
-    assert_eq!(last["object"], "chat.completion.chunk");
-    assert_eq!(last["id"], reply.head.generation());
-    let metadata = &last["error"]["metadata"];
-    assert_eq!(metadata["error_type"], error_type);
-    assert_eq!((&metadata["provider"], &metadata["attempts"]), (&json!("bad"), &json!(1)));
-    assert_eq!(metadata["tokens_emitted"], 3);
-    assert!(last["error"]["message"].as_str().is_some_and(|m| !m.is_empty()));
+    assert!(!reply.frames().contains(&Frame::Done), "a truncated stream is never a success");
+    check_error_chunk(&reply, error_type);
     let record = client.record(&reply.head).await;
     assert_eq!((record.outcome(), record.error_type()), ("failed", error_type));
     assert_eq!(record.attempts(), [format!("bad:{kind}")]);
     assert_eq!(record.number("/tokens_completion"), 3.0, "what was used is settled");
     assert!(good.saw("shared").is_empty(), "no other endpoint continues an answer");
     assert_eq!(bad.saw("shared").len(), 1);
+}
+
+/// The last chunk of a broken stream, member by member.
+fn check_error_chunk(reply: &Reply, error_type: &str) {
+    let frames = reply.frames();
+    let Some(Frame::Event(last)) = frames.last() else { panic!("{frames:?}") };
+    let error = reply.error().unwrap_or_default();
+    let text = |key: &str| error.get(key).cloned().unwrap_or_default();
+    assert!(text("message").as_str().is_some_and(|message| message.starts_with("bad: ")));
+    let metadata = overlay(
+        error.get("metadata").cloned().unwrap_or_default(),
+        json!({"error_type": error_type, "provider": "bad", "attempts": 1, "tokens_emitted": 3}),
+    );
+    let expected = json!({
+        "id": reply.head.generation(),
+        "object": "chat.completion.chunk",
+        "model": "shared",
+        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+        "error": {
+            "code": if error_type == "upstream_timeout" { 504 } else { 502 },
+            "message": text("message"),
+            "type": "server_error",
+            "param": null,
+            "metadata": metadata,
+        },
+    });
+    assert_eq!(last, &expected);
 }
 
 #[tokio::test]

@@ -40,9 +40,9 @@ impl Payload {
         Self::Full(Some(bytes))
     }
 
-    /// An event stream; `id` and `model` stand in its error chunk.
-    pub fn events(stream: Box<Streaming>, id: String, model: String) -> Self {
-        Self::Events(Box::new(Events { stream, id, model, ending: Ending::Open }))
+    /// An event stream; `id` stands in its error chunk.
+    pub fn events(stream: Box<Streaming>, id: String) -> Self {
+        Self::Events(Box::new(Events { stream, id, ending: Ending::Open }))
     }
 }
 
@@ -84,7 +84,6 @@ impl Body for Payload {
 pub struct Events {
     stream: Box<Streaming>,
     id: String,
-    model: String,
     ending: Ending,
 }
 
@@ -122,7 +121,7 @@ impl Events {
             }
             Some(Piece::Broken(error)) => {
                 self.ending = Ending::Flushing;
-                sse::frame(&error.to_chunk(&self.id, &self.model))
+                sse::frame(&error.to_chunk(&self.id, self.stream.model()))
             }
             None => return Poll::Ready(None),
         };

@@ -104,9 +104,7 @@ impl Public {
         };
         let response = match pipeline::run(router, arrival, record).await {
             Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
-            Ok(Answer::Stream(stream)) => {
-                stream_response(Payload::events(stream, ids.0.clone(), String::new()))
-            }
+            Ok(Answer::Stream(stream)) => stream_response(Payload::events(stream, ids.0.clone())),
             Err(rejection) => error_response(&rejection),
         };
         identified(router, response, &ids)
