@@ -339,3 +339,40 @@ async fn a_silent_answer_is_kept_alive_after_its_first_content() {
     assert!(comments >= 4, "{comments} comments");
     assert!(reply.is_done() && reply.content() == answer_text(PROMPT, 3));
 }
+
+#[tokio::test]
+async fn assured_delivery_that_fails_everywhere_releases_nothing() {
+    let bad = Provider::start("bad").await.serving("shared");
+    let worse = Provider::start("worse").await.serving("shared");
+    bad.fails_with(Fault::Cut { after: 7 });
+    worse.fails_with(Fault::CutReset { after: 2 });
+    let router = Setup::new(&[&bad, &worse]).start().await;
+    let client = router.client();
+    let reply = client.chat(&overlay(stream("shared"), json!({"delivery": "assured"}))).await;
+    assert_eq!((reply.status(), reply.error_type().as_str()), (502, "provider_error"));
+    let record = client.record(&reply.head).await;
+    assert_eq!((record.outcome(), record.attempts().len()), ("failed", 2));
+    assert_eq!((bad.saw("shared").len(), worse.saw("shared").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn completions_stream_and_break_like_chats() {
+    let (_bad, _good, router) = pair(FaultRule::times(Fault::Cut { after: 3 }, 1), json!({})).await;
+    let client = router.client();
+    let body = json!({
+        "model": "shared", "prompt": PROMPT, "stream": true, "provider": {"order": ["bad"]},
+    });
+    let text = |reply: &Reply| -> String {
+        let frames = reply.frames().into_iter();
+        let texts = frames.filter_map(|frame| match frame {
+            Frame::Event(event) => event.pointer("/choices/0/text")?.as_str().map(str::to_owned),
+            Frame::Comment(_) | Frame::Done | Frame::Odd(_) => None,
+        });
+        texts.collect()
+    };
+    let broken = client.post("/v1/completions", &body).await;
+    assert_eq!((broken.end, broken.error_type().as_str()), (End::Cut, "provider_error"));
+    assert_eq!(text(&broken), answer_text(PROMPT, 3));
+    let whole = client.post("/v1/completions", &body).await;
+    assert_eq!((whole.end, whole.is_done(), text(&whole)), (End::Whole, true, right_answer()));
+}
