@@ -3,10 +3,11 @@
 use std::error::Error as _;
 use std::io;
 
-use crate::target::Credential;
 use serde::Deserialize;
 use trunkline_core::failure::{Failure, FailureKind};
 use trunkline_wire::sanitize::sanitize_provider_message;
+
+use crate::target::Credential;
 
 /// A failed try: what decisions need, and what a person may read. Nothing in it can hold a key or a prompt
 /// in full: the provider's words are bounded and cleaned.
@@ -29,18 +30,15 @@ impl Failed {
     }
 
     /// A failed send, before an answer began.
-    pub(crate) fn of_send(error: &reqwest::Error) -> Self {
-        if error.is_connect() || error.is_timeout() {
+    pub(crate) fn of_send(error: &hyper_util::client::legacy::Error) -> Self {
+        if error.is_connect() {
             return connect_failure(error);
         }
         Self::new(FailureKind::Reset, "the connection broke before an answer began")
     }
 
     /// An answer whose body broke off.
-    pub(crate) fn of_body(error: &reqwest::Error) -> Self {
-        if error.is_decode() && !caused_by_io(error) {
-            return Self::new(FailureKind::Undecodable, "the answer's compression is broken");
-        }
+    pub(crate) fn broken_off() -> Self {
         Self::new(FailureKind::Truncated, "the connection broke inside the answer")
     }
 
@@ -79,7 +77,7 @@ impl Failed {
     }
 }
 
-fn connect_failure(error: &reqwest::Error) -> Failed {
+fn connect_failure(error: &hyper_util::client::legacy::Error) -> Failed {
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
@@ -111,17 +109,6 @@ fn innermost(error: &io::Error) -> &io::Error {
         innermost = inner;
     }
     innermost
-}
-
-fn caused_by_io(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if cause.is::<hyper::Error>() {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
 }
 
 /// What an error body says, in either dialect's shape or in none.

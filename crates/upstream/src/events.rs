@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Response;
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
+use hyper::body::Incoming;
 use trunkline_core::catalog::Dialect;
 use trunkline_core::failure::FailureKind;
 use trunkline_wire::chunk::{ChunkScan, FinishReason, scan_chunk};
@@ -49,7 +51,7 @@ pub enum Item {
 
 /// A provider's stream.
 pub struct EventStream {
-    body: Pin<Box<reqwest::Body>>,
+    body: Incoming,
     splitter: Splitter,
     translator: Option<Box<Translation>>,
     operation: Operation,
@@ -66,7 +68,11 @@ struct Translation {
 }
 
 impl EventStream {
-    pub(crate) async fn open(response: reqwest::Response, call: &Call<'_>) -> Result<Self, Failed> {
+    pub(crate) async fn open(
+        response: Response<Incoming>,
+        call: &Call<'_>,
+    ) -> Result<Self, Failed> {
+        whole::plain(&response)?;
         if !is_event_stream(&response) {
             return Err(no_stream(response).await);
         }
@@ -79,7 +85,7 @@ impl EventStream {
             })),
         };
         Ok(Self {
-            body: Box::pin(reqwest::Body::from(response)),
+            body: response.into_body(),
             splitter: Splitter::new(),
             translator,
             operation: call.operation,
@@ -108,9 +114,9 @@ impl EventStream {
             if let Some(item) = self.read_event()? {
                 return Poll::Ready(Ok(item));
             }
-            match ready!(self.body.as_mut().poll_frame(cx)) {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => return Poll::Ready(self.last_event()),
-                Some(Err(error)) => return Poll::Ready(Err(Failed::of_body(&error))),
+                Some(Err(_)) => return Poll::Ready(Err(Failed::broken_off())),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.splitter.push(data);
@@ -226,13 +232,13 @@ fn malformed() -> Failed {
     Failed::new(FailureKind::Undecodable, "a chunk of the stream is not what the dialect demands")
 }
 
-fn is_event_stream(response: &reqwest::Response) -> bool {
+fn is_event_stream(response: &Response<Incoming>) -> bool {
     let content_type = response.headers().get(CONTENT_TYPE);
     content_type.is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Some providers answer an error as plain JSON with status 200 where a stream was asked for.
-async fn no_stream(response: reqwest::Response) -> Failed {
+async fn no_stream(response: Response<Incoming>) -> Failed {
     let body = whole::bounded(response, whole::MAX_ERROR_BYTES).await.unwrap_or_default();
     let says_error = serde_json::from_slice::<serde_json::Value>(&body)
         .is_ok_and(|v| v.get("error").is_some_and(|e| !e.is_null()));

@@ -1,9 +1,14 @@
 //! Where providers may not be: addresses that only this machine's cloud would answer on. Names are looked at
 //! after they were resolved, at each connect, so that no name can turn into such an address later.
 
+use std::future::Future;
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
 
 /// The metadata service of one large cloud over IPv6; the others are link-local.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -23,17 +28,27 @@ pub fn forbidden(address: IpAddr) -> bool {
 }
 
 /// The system's resolver, without the addresses that are forbidden.
+#[derive(Clone)]
 pub(crate) struct Guarded;
 
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Guarded {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> = found.filter(|a| !forbidden(a.ip())).collect();
             if allowed.is_empty() {
-                return Err("the name leads only to addresses where no provider may be".into());
+                let message = "the name leads only to addresses where no provider may be";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
             }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            Ok(allowed.into_iter())
         })
     }
 }

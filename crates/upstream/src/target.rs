@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::Url;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use trunkline_core::catalog::{Dialect, Endpoint, Provider};
 use trunkline_wire::operation::Operation;
 
@@ -59,10 +58,10 @@ pub enum TargetError {
 #[derive(Clone)]
 pub struct Target {
     pub(crate) dialect: Dialect,
-    pub(crate) chat: Url,
-    pub(crate) completion: Url,
-    pub(crate) embedding: Url,
-    pub(crate) models: Url,
+    pub(crate) chat: Uri,
+    pub(crate) completion: Uri,
+    pub(crate) embedding: Uri,
+    pub(crate) models: Uri,
     /// One set of headers for each credential; one set without any for a provider that needs none.
     pub(crate) headers: Vec<HeaderMap>,
     /// What must not be repeated to anybody.
@@ -87,7 +86,7 @@ impl Target {
     ) -> Result<Self, TargetError> {
         let at = |path: &str| {
             let url = format!("{}{path}", provider.base_url);
-            let url = Url::parse(&url).map_err(|e| TargetError::BaseUrl(e.to_string()))?;
+            let url = Uri::try_from(url).map_err(|e| TargetError::BaseUrl(e.to_string()))?;
             admit(url)
         };
         let (chat, models) = match provider.dialect {
@@ -113,7 +112,7 @@ impl Target {
         })
     }
 
-    pub(crate) fn url(&self, operation: Operation) -> &Url {
+    pub(crate) fn url(&self, operation: Operation) -> &Uri {
         match operation {
             Operation::Chat => &self.chat,
             Operation::Completion => &self.completion,
@@ -123,8 +122,8 @@ impl Target {
 }
 
 /// A literal address never asks the resolver, so it is looked at here.
-fn admit(url: Url) -> Result<Url, TargetError> {
-    let host = url.host_str().unwrap_or_default();
+fn admit(url: Uri) -> Result<Uri, TargetError> {
+    let host = url.host().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     match literal {
         Ok(address) if guard::forbidden(address) => Err(TargetError::Forbidden(host.to_owned())),
@@ -133,8 +132,14 @@ fn admit(url: Url) -> Result<Url, TargetError> {
 }
 
 fn plain_headers(dialect: Dialect) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(6);
+    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Answers are relayed as they come: compressed, nothing could be read in them.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("trunkline/", env!("CARGO_PKG_VERSION"))),
+    );
     if dialect == Dialect::Anthropic {
         headers.insert(
             HeaderName::from_static(anthropic::VERSION_HEADER),

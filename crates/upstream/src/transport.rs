@@ -1,10 +1,16 @@
 //! The connections to providers. One client for all of them, without any cleverness of its own: no
-//! redirects, no proxies from the environment, no retries, no total timeout. Deadlines are the caller's.
+//! redirects, no proxies, no retries, no total timeout. Deadlines are the caller's.
+
+mod connect;
 
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::{Body, Client, Request, redirect};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use trunkline_core::catalog::Dialect;
 use trunkline_core::failure::FailureKind;
 use trunkline_wire::operation::Operation;
@@ -12,22 +18,18 @@ use trunkline_wire::operation::Operation;
 use crate::anthropic;
 use crate::classify::Failed;
 use crate::events::EventStream;
-use crate::guard::Guarded;
 use crate::retry_after::retry_after_ms;
 use crate::target::Target;
 use crate::whole::{self, Whole};
+use connect::Connector;
 
-/// TCP and TLS together: the client cannot tell them apart. Two seconds reach any place on earth.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Idle connections are let go before most load balancers (60 s) cut them under a request.
 const POOL_IDLE: Duration = Duration::from_secs(30);
-/// Detects a peer that vanished without a word.
-const TCP_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The client could not be built.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be set up: {0}")]
-pub struct TransportError(#[from] reqwest::Error);
+#[error("TLS to providers could not be set up: {0}")]
+pub struct TransportError(#[from] rustls::Error);
 
 /// One request to one endpoint.
 pub struct Call<'a> {
@@ -46,27 +48,19 @@ pub struct Call<'a> {
 /// The connections to all providers.
 #[derive(Clone)]
 pub struct Transport {
-    client: Client,
+    client: Client<Connector, Full<Bytes>>,
 }
 
 impl Transport {
     /// Sets the client up; nothing is connected yet.
     ///
     /// # Errors
-    /// When the system's certificates cannot be used.
+    /// When TLS cannot be set up.
     pub fn new() -> Result<Self, TransportError> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(Guarded)
-            .retry(reqwest::retry::never())
-            .http1_only()
-            .tcp_nodelay(true)
-            .tcp_keepalive(TCP_KEEP_ALIVE)
-            .connect_timeout(CONNECT_TIMEOUT)
+        let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(usize::MAX)
-            .build()?;
+            .pool_timer(TokioTimer::new())
+            .build(connect::connector()?);
         Ok(Self { client })
     }
 
@@ -99,21 +93,22 @@ impl Transport {
         target: &Target,
         credential: usize,
     ) -> Result<Vec<String>, Failed> {
-        let mut request = Request::new(reqwest::Method::GET, target.models.clone());
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = target.models.clone();
         *request.headers_mut() = credential_headers(target, credential)?;
-        let response =
-            checked(self.client.execute(request).await.map_err(|e| Failed::of_send(&e))?).await?;
+        let response = self.client.request(request).await.map_err(|e| Failed::of_send(&e))?;
+        let response = checked(response).await?;
         let body = whole::bounded(response, whole::MAX_ANSWER_BYTES).await?;
         anthropic::models::ids(&body)
             .map_err(|_| Failed::new(FailureKind::Undecodable, "the model list is not readable"))
     }
 
-    async fn send(&self, call: &Call<'_>) -> Result<reqwest::Response, Failed> {
-        let mut request =
-            Request::new(reqwest::Method::POST, call.target.url(call.operation).clone());
+    async fn send(&self, call: &Call<'_>) -> Result<Response<Incoming>, Failed> {
+        let mut request = Request::new(Full::new(body(call)?));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = call.target.url(call.operation).clone();
         *request.headers_mut() = credential_headers(call.target, call.credential)?;
-        *request.body_mut() = Some(Body::from(body(call)?));
-        let response = self.client.execute(request).await.map_err(|e| Failed::of_send(&e))?;
+        let response = self.client.request(request).await.map_err(|e| Failed::of_send(&e))?;
         checked(response).await.map_err(|failed| failed.without(&call.target.secrets))
     }
 }
@@ -148,7 +143,7 @@ fn body(call: &Call<'_>) -> Result<Bytes, Failed> {
 }
 
 /// The answer if its status is a success, else the failure it stands for.
-async fn checked(response: reqwest::Response) -> Result<reqwest::Response, Failed> {
+async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Failed> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);

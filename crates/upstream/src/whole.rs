@@ -1,7 +1,10 @@
 //! An answer that comes in one piece.
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
+use http::Response;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use trunkline_core::catalog::Dialect;
 use trunkline_core::failure::FailureKind;
 use trunkline_wire::answer::{AnswerScan, scan_answer};
@@ -26,7 +29,8 @@ pub struct Whole {
     pub scan: AnswerScan,
 }
 
-pub(crate) async fn read(response: reqwest::Response, call: &Call<'_>) -> Result<Whole, Failed> {
+pub(crate) async fn read(response: Response<Incoming>, call: &Call<'_>) -> Result<Whole, Failed> {
+    plain(&response)?;
     if !is_json(&response) {
         return Err(Failed::new(FailureKind::Undecodable, "the answer's content type is not JSON"));
     }
@@ -77,36 +81,53 @@ pub(crate) fn empty_means(
     }
 }
 
-fn is_json(response: &reqwest::Response) -> bool {
+fn is_json(response: &Response<Incoming>) -> bool {
     let Some(content_type) = response.headers().get(CONTENT_TYPE) else { return true };
     content_type.as_bytes().windows(4).any(|w| w.eq_ignore_ascii_case(b"json"))
 }
 
-/// The body, or a failure as soon as it is longer than `limit` bytes after decompression.
-pub(crate) async fn bounded(
-    mut response: reqwest::Response,
-    limit: usize,
-) -> Result<Bytes, Failed> {
-    let Some(first) = response.chunk().await.map_err(|e| Failed::of_body(&e))? else {
-        return Ok(Bytes::new());
-    };
-    let too_large =
-        || Failed::new(FailureKind::TooLarge, "the answer is longer than a router holds");
-    if first.len() > limit {
-        return Err(too_large());
-    }
-    // Most answers come in one piece, and then nothing is copied.
-    let Some(second) = response.chunk().await.map_err(|e| Failed::of_body(&e))? else {
+/// The body, or a failure as soon as it is longer than `limit` bytes.
+pub(crate) async fn bounded(response: Response<Incoming>, limit: usize) -> Result<Bytes, Failed> {
+    let mut body = response.into_body();
+    let first = piece(&mut body).await?.unwrap_or_default();
+    let mut next = piece(&mut body).await?;
+    if next.is_none() && first.len() <= limit {
+        // Most answers come in one piece, and then nothing is copied.
         return Ok(first);
-    };
-    let mut body = BytesMut::from(first);
-    let mut next = Some(second);
-    while let Some(piece) = next {
-        if body.len() + piece.len() > limit {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&piece);
-        next = response.chunk().await.map_err(|e| Failed::of_body(&e))?;
     }
-    Ok(body.freeze())
+    let mut whole = BytesMut::from(first);
+    while let Some(piece_of_it) = next {
+        whole.extend_from_slice(&piece_of_it);
+        if whole.len() > limit {
+            break;
+        }
+        next = piece(&mut body).await?;
+    }
+    if whole.len() > limit {
+        return Err(Failed::new(FailureKind::TooLarge, "the answer is longer than a router holds"));
+    }
+    Ok(whole.freeze())
+}
+
+/// The next piece of a body; `None` at its end.
+async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Failed> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|_| Failed::broken_off())?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+/// An answer that came compressed although nobody asked for that: nothing could be read in it, and what it
+/// swells to is unknown.
+pub(crate) fn plain(response: &Response<Incoming>) -> Result<(), Failed> {
+    let encoding = response.headers().get(CONTENT_ENCODING);
+    if encoding.is_none_or(|e| e.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    Err(Failed::new(
+        FailureKind::Undecodable,
+        "the answer came compressed, which was not asked for",
+    ))
 }
