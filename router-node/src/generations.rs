@@ -1,18 +1,22 @@
 //! The background of the ledger: writes one log line for each record, and keeps recent ones for those who ask
 //! where a call went. Text never comes here; a record has none.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use trunkline_core::breaker::Admission;
-use trunkline_core::snapshot::EndpointState;
+use trunkline_core::plan::{Candidate, Turn};
 use trunkline_runtime::log_sink::LineWriter;
 use trunkline_wire::models::{
     DecisionCandidate, DecisionTurn, Generation, GenerationAttempt, GenerationDecision, Usd,
 };
 
+use uuid::Uuid;
+
 use crate::ledger::{Attempt, Counted, Decision, Entry, Record};
+use crate::view::View;
 
 /// Records kept for questions: at a few KiB each some 30 MiB at the most.
 pub const KEPT: usize = 10_000;
@@ -25,29 +29,29 @@ pub struct Generations(Mutex<Recent>);
 
 #[derive(Default)]
 struct Recent {
-    by_id: HashMap<String, Arc<Generation>>,
-    order: VecDeque<String>,
+    by_id: HashMap<Uuid, Arc<Generation>>,
+    order: VecDeque<Uuid>,
 }
 
 impl Generations {
     /// The generation of that id, if it is among the last [`KEPT`] of this router.
     pub fn find(&self, id: &str) -> Option<Arc<Generation>> {
-        self.recent().by_id.get(id).cloned()
+        self.recent().by_id.get(&Uuid::parse_str(id).ok()?).cloned()
     }
 
     fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, generation: Generation) {
+    fn keep(&self, id: Uuid, generation: Generation) {
         let mut recent = self.recent();
         if recent.order.len() >= KEPT
             && let Some(oldest) = recent.order.pop_front()
         {
             recent.by_id.remove(&oldest);
         }
-        recent.order.push_back(generation.id.clone());
-        recent.by_id.insert(generation.id.clone(), Arc::new(generation));
+        recent.order.push_back(id);
+        recent.by_id.insert(id, Arc::new(generation));
     }
 }
 
@@ -64,7 +68,7 @@ pub async fn write(
                 if let (Some(lines), Ok(line)) = (&lines, log_line(&generation)) {
                     lines.write_line(&line);
                 }
-                generations.keep(generation);
+                generations.keep(record.generation, generation);
             }
             Entry::Barrier(reached) => answer(reached),
         }
@@ -109,12 +113,12 @@ fn log_line(generation: &Generation) -> Result<Vec<u8>, serde_json::Error> {
         key: generation.key.as_deref(),
         operation: &generation.operation,
         model: &generation.requested_model,
-        endpoint: generation.attempts.last().map(|a| a.endpoint.as_str()),
+        endpoint: generation.attempts.last().map(|a| &*a.endpoint),
         outcome: &generation.outcome,
         error_type: generation.error_type.as_deref(),
         revision: generation.decision.as_ref().map(|d| d.revision),
         attempts: attempts
-            .map(|a| (a.endpoint.as_str(), a.failure.as_deref().unwrap_or("ok"), a.duration_ms))
+            .map(|a| (&*a.endpoint, a.failure.as_deref().unwrap_or("ok"), a.duration_ms))
             .collect(),
         tokens_in: generation.tokens_prompt,
         tokens_out: generation.tokens_completion,
@@ -127,27 +131,26 @@ fn log_line(generation: &Generation) -> Result<Vec<u8>, serde_json::Error> {
     Ok(bytes)
 }
 
-/// What is kept of a record: names instead of positions, and no snapshot.
+/// What is kept of a record: names instead of positions, shared instead of copied, and no snapshot.
 pub fn generation_of(record: &Record) -> Generation {
-    let states =
-        record.decision.as_ref().map(|d| d.view.snapshot.endpoints.as_slice()).unwrap_or_default();
+    let view = record.decision.as_ref().map(|decision| decision.view.as_ref());
     let settled = record.settlement;
     let tokens = settled.map(|s| s.tokens).unwrap_or_default();
-    let served =
-        record.serving_endpoint().and_then(|at| states.get(at)).filter(|_| record.error.is_none());
+    let served = record.serving_endpoint().filter(|_| record.error.is_none());
+    let served = served.and_then(|at| view?.snapshot.endpoints.get(at)).map(|s| &s.endpoint);
     Generation {
         id: record.generation.to_string(),
         request_id: record.request_id.clone(),
-        key: record.key.as_ref().map(|k| k.tenant.key.to_string()),
-        operation: record.operation.name().to_owned(),
+        key: record.key.as_ref().map(|k| k.tenant.key.shared()),
+        operation: Cow::Borrowed(record.operation.name()),
         requested_model: record.model.clone(),
-        model: served.map(|s| s.endpoint.model.to_string()),
-        provider_name: served.map(|s| s.endpoint.provider.to_string()),
+        model: served.map(|endpoint| endpoint.model.shared()),
+        provider_name: served.map(|endpoint| endpoint.provider.shared()),
         created_ms: record.arrived_unix_ms,
-        transport: record.came_by.as_str().to_owned(),
+        transport: Cow::Borrowed(record.came_by.as_str()),
         streamed: record.stream,
-        outcome: record.ending.as_str().to_owned(),
-        error_type: record.error.map(|e| e.row().name.to_owned()),
+        outcome: Cow::Borrowed(record.ending.as_str()),
+        error_type: record.error.map(|e| Cow::Borrowed(e.row().name)),
         user: record.user.clone(),
         tags: record.tags.clone(),
         tokens_prompt: tokens.input,
@@ -158,64 +161,64 @@ pub fn generation_of(record: &Record) -> Generation {
         total_cost: Usd(settled.map_or(0, |s| s.cost.total().0)),
         latency_ms: record.first_content_ms,
         generation_time_ms: record.took_ms,
-        attempts: record.attempts.iter().filter_map(|a| attempt_of(a, states)).collect(),
+        attempts: record.attempts.iter().filter_map(|a| attempt_of(a, view?)).collect(),
         decision: record.decision.as_ref().map(decision_of),
     }
 }
 
-fn attempt_of(attempt: &Attempt, states: &[EndpointState]) -> Option<GenerationAttempt> {
-    let endpoint = &states.get(attempt.endpoint)?.endpoint;
+fn attempt_of(attempt: &Attempt, view: &View) -> Option<GenerationAttempt> {
+    let endpoint = &view.snapshot.endpoints.get(attempt.endpoint)?.endpoint;
+    let lane = view.lanes.get(attempt.endpoint)?;
     Some(GenerationAttempt {
-        endpoint: endpoint.name(),
-        endpoint_id: endpoint.id.to_string(),
-        provider_name: endpoint.provider.to_string(),
-        model: endpoint.model.to_string(),
+        endpoint: Arc::clone(&lane.name),
+        endpoint_id: Arc::clone(&lane.id),
+        provider_name: endpoint.provider.shared(),
+        model: endpoint.model.shared(),
         status: attempt.status,
-        failure: attempt.failure.map(|kind| kind.as_str().to_owned()),
+        failure: attempt.failure.map(|kind| Cow::Borrowed(kind.as_str())),
         began_ms: attempt.began_ms,
         duration_ms: attempt.took_ms,
-        dropped_parameters: attempt.dropped.iter().map(|p| (*p).to_owned()).collect(),
+        dropped_parameters: attempt.dropped.iter().map(|p| Cow::Borrowed(*p)).collect(),
     })
 }
 
 /// A decision with names instead of positions.
 pub fn decision_of(decision: &Decision) -> GenerationDecision {
-    let snapshot = &decision.view.snapshot;
+    let view = &decision.view;
     let candidates = decision.plan.candidates.iter().take(KEPT_CANDIDATES);
+    let turns = decision.plan.turns.iter();
     GenerationDecision {
-        revision: snapshot.revision,
-        policy: snapshot.policy.version.clone(),
+        revision: view.snapshot.revision,
+        policy: Arc::clone(&view.policy_version),
         seed: format!("{:016x}", decision.seed),
-        candidates: candidates
-            .filter_map(|candidate| {
-                let state = snapshot.endpoints.get(candidate.endpoint)?;
-                Some(DecisionCandidate {
-                    endpoint: state.endpoint.name(),
-                    endpoint_id: state.endpoint.id.to_string(),
-                    excluded: candidate.excluded.map(|e| e.as_str().to_owned()),
-                    verdict: state.verdict.as_str().to_owned(),
-                    weight: state.weight.0,
-                    in_flight: candidate.load.in_flight,
-                    ghost_milli: candidate.load.ghost_milli,
-                    breaker: breaker_name(candidate.load.admission).to_owned(),
-                    throttle_permille: candidate.load.throttle_permille,
-                })
-            })
-            .collect(),
-        turns: decision
-            .plan
-            .turns
-            .iter()
-            .filter_map(|turn| {
-                let endpoint = &snapshot.endpoints.get(turn.endpoint)?.endpoint;
-                Some(DecisionTurn {
-                    endpoint: endpoint.name(),
-                    endpoint_id: endpoint.id.to_string(),
-                    reason: turn.reason.as_str().to_owned(),
-                })
-            })
-            .collect(),
+        candidates: candidates.filter_map(|candidate| candidate_of(candidate, view)).collect(),
+        turns: turns.filter_map(|turn| turn_of(turn, view)).collect(),
     }
+}
+
+fn candidate_of(candidate: &Candidate, view: &View) -> Option<DecisionCandidate> {
+    let state = view.snapshot.endpoints.get(candidate.endpoint)?;
+    let lane = view.lanes.get(candidate.endpoint)?;
+    Some(DecisionCandidate {
+        endpoint: Arc::clone(&lane.name),
+        endpoint_id: Arc::clone(&lane.id),
+        excluded: candidate.excluded.map(|e| Cow::Borrowed(e.as_str())),
+        verdict: Cow::Borrowed(state.verdict.as_str()),
+        weight: state.weight.0,
+        in_flight: candidate.load.in_flight,
+        ghost_milli: candidate.load.ghost_milli,
+        breaker: Cow::Borrowed(breaker_name(candidate.load.admission)),
+        throttle_permille: candidate.load.throttle_permille,
+    })
+}
+
+fn turn_of(turn: &Turn, view: &View) -> Option<DecisionTurn> {
+    let lane = view.lanes.get(turn.endpoint)?;
+    Some(DecisionTurn {
+        endpoint: Arc::clone(&lane.name),
+        endpoint_id: Arc::clone(&lane.id),
+        reason: Cow::Borrowed(turn.reason.as_str()),
+    })
 }
 
 fn breaker_name(admission: Admission) -> &'static str {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use trunkline_core::assess::Table;
 use trunkline_core::catalog::{Provider, SecretRef};
 use trunkline_core::id::ModelId;
@@ -17,6 +18,10 @@ use crate::telemetry::EndpointMeter;
 
 /// One endpoint with everything that it takes to call it.
 pub struct Lane {
+    /// The endpoint, as people write it.
+    pub name: Arc<str>,
+    /// Its id.
+    pub id: Arc<str>,
     /// Its local state.
     pub load: Arc<EndpointLoad>,
     /// Its metrics.
@@ -35,6 +40,10 @@ pub struct View {
     pub lanes: Vec<Lane>,
     /// The keys in force.
     pub keyring: Keyring,
+    /// The policy's version, as records and headers carry it.
+    pub policy_version: Arc<str>,
+    /// The same as a header.
+    pub policy_header: HeaderValue,
     /// Verdicts and weights, with what they were made from.
     pub table: Table,
     models: BTreeMap<ModelId, Arc<ModelLoad>>,
@@ -86,6 +95,8 @@ impl View {
                     }
                 };
                 Lane {
+                    name: Arc::from(state.endpoint.name()),
+                    id: Arc::from(state.endpoint.id.as_str()),
                     load: book.endpoint(state.endpoint.id),
                     meter: Arc::new(EndpointMeter::new(state)),
                     target,
@@ -94,7 +105,11 @@ impl View {
             })
             .collect();
         let models = snapshot.models().map(|m| (m.clone(), book.model(m))).collect();
-        (Self { snapshot, lanes, keyring, table, models }, problems)
+        let policy_version: Arc<str> = Arc::from(snapshot.policy.version.as_str());
+        let policy_header = HeaderValue::from_str(&policy_version);
+        let policy_header = policy_header.unwrap_or(HeaderValue::from_static(""));
+        let view = Self { snapshot, lanes, keyring, policy_version, policy_header, table, models };
+        (view, problems)
     }
 
     /// The local layer at this moment.

@@ -80,7 +80,7 @@ async fn kill_one(victim: usize, moment: Moment) {
     }
     let all: Vec<&Provider> = providers.iter().collect();
     // A third of all calls needs another try at the same time: the budget has to cover that.
-    let policy = json!({"retry": {"budget_percent": 50}});
+    let policy = json!({});
     let router = Setup::new(&all).policy(policy).start().await;
     let client = router.client();
     let mut calls = JoinSet::new();

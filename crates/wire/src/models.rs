@@ -1,6 +1,9 @@
 //! The shapes of the catalog and account answers: models, endpoints, a generation, a key. OpenAI's fields
 //! come first, so that its clients read them; what fills them is decided elsewhere.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -154,25 +157,25 @@ pub struct Generation {
     /// The caller's id for the call, or the generation's.
     pub request_id: String,
     /// The public part of the caller's key; `None` when the call was not authenticated.
-    pub key: Option<String>,
+    pub key: Option<Arc<str>>,
     /// `chat`, `completion` or `embedding`.
-    pub operation: String,
+    pub operation: Cow<'static, str>,
     /// The model asked for.
     pub requested_model: String,
     /// The model that answered.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// The provider that answered.
-    pub provider_name: Option<String>,
+    pub provider_name: Option<Arc<str>>,
     /// Milliseconds since 1970 at the call's arrival.
     pub created_ms: u64,
     /// How the call came in: `http` or `grpc`.
-    pub transport: String,
+    pub transport: Cow<'static, str>,
     /// The answer was a stream.
     pub streamed: bool,
     /// `completed`, `rejected`, `failed` or `abandoned`.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// The error's type, when there was one.
-    pub error_type: Option<String>,
+    pub error_type: Option<Cow<'static, str>>,
     /// The caller's end user.
     pub user: Option<String>,
     /// The caller's tags that the policy keeps.
@@ -203,23 +206,23 @@ pub struct Generation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GenerationAttempt {
     /// The endpoint, as `provider/model@region`.
-    pub endpoint: String,
+    pub endpoint: Arc<str>,
     /// The endpoint's id.
-    pub endpoint_id: String,
+    pub endpoint_id: Arc<str>,
     /// Who runs it.
-    pub provider_name: String,
+    pub provider_name: Arc<str>,
     /// The model.
-    pub model: String,
+    pub model: Arc<str>,
     /// The provider's HTTP status, when it was no success.
     pub status: Option<u16>,
     /// The kind of failure; `None` when it worked.
-    pub failure: Option<String>,
+    pub failure: Option<Cow<'static, str>>,
     /// Milliseconds from the call's arrival to the try.
     pub began_ms: u64,
     /// Milliseconds until it was decided: first content, whole answer or failure.
     pub duration_ms: u64,
     /// Parameters that the endpoint does not support and that were left out.
-    pub dropped_parameters: Vec<String>,
+    pub dropped_parameters: Vec<Cow<'static, str>>,
 }
 
 /// What was decided, with all it depends on.
@@ -228,7 +231,7 @@ pub struct GenerationDecision {
     /// The store revision it was decided at.
     pub revision: u64,
     /// The policy's version.
-    pub policy: String,
+    pub policy: Arc<str>,
     /// The seed of its draws, in hex.
     pub seed: String,
     /// Every endpoint that was looked at.
@@ -241,13 +244,13 @@ pub struct GenerationDecision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionCandidate {
     /// The endpoint, as `provider/model@region`.
-    pub endpoint: String,
+    pub endpoint: Arc<str>,
     /// The endpoint's id.
-    pub endpoint_id: String,
+    pub endpoint_id: Arc<str>,
     /// Why it was left out; `None` when it was not.
-    pub excluded: Option<String>,
+    pub excluded: Option<Cow<'static, str>>,
     /// What the probers agree on.
-    pub verdict: String,
+    pub verdict: Cow<'static, str>,
     /// Its cluster-wide weight, Q16.
     pub weight: u32,
     /// Calls in flight there from this router.
@@ -255,7 +258,7 @@ pub struct DecisionCandidate {
     /// Ghost load, in thousandths of a call.
     pub ghost_milli: u32,
     /// The breaker's word.
-    pub breaker: String,
+    pub breaker: Cow<'static, str>,
     /// The share of calls kept away after 429s, in ‰.
     pub throttle_permille: u32,
 }
@@ -264,11 +267,11 @@ pub struct DecisionCandidate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionTurn {
     /// The endpoint, as `provider/model@region`.
-    pub endpoint: String,
+    pub endpoint: Arc<str>,
     /// The endpoint's id.
-    pub endpoint_id: String,
+    pub endpoint_id: Arc<str>,
     /// Why it stands here.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 /// `GET /v1/key`, in [`Data`]: the caller's limits and spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

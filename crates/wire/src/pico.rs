@@ -3,16 +3,48 @@
 
 /// Decimal digits of a USD in pico-USD.
 const DIGITS: usize = 12;
+/// Pico-USD of a USD.
+const PICO_PER_USD: u64 = 1_000_000_000_000;
 
 /// `pico_usd` as USD: `1_500_000` is `0.0000015`. Exact, without trailing zeros; a valid JSON number.
 #[must_use]
 pub fn format_usd(pico_usd: u64) -> String {
-    let padded = format!("{pico_usd:0width$}", width = DIGITS + 1);
-    let (whole, fraction) = padded.split_at(padded.len() - DIGITS);
-    match fraction.trim_end_matches('0') {
-        "" => whole.to_owned(),
-        fraction => format!("{whole}.{fraction}"),
+    let mut text = String::with_capacity(DIGITS + 2);
+    push_usd(&mut text, pico_usd);
+    text
+}
+
+/// Appends what [`format_usd`] gives: every answer carries four amounts, and the formatting machinery would
+/// be a tenth of what a call costs.
+pub(crate) fn push_usd(text: &mut String, pico_usd: u64) {
+    push_number(text, pico_usd / PICO_PER_USD);
+    let mut fraction = pico_usd % PICO_PER_USD;
+    let mut place = PICO_PER_USD;
+    if fraction > 0 {
+        text.push('.');
     }
+    while fraction > 0 {
+        place /= 10;
+        text.push(digit(fraction / place));
+        fraction %= place;
+    }
+}
+
+/// Appends a whole number.
+pub(crate) fn push_number(text: &mut String, number: u64) {
+    let mut place = 1;
+    while number / place >= 10 {
+        place *= 10;
+    }
+    while place > 0 {
+        text.push(digit(number / place % 10));
+        place /= 10;
+    }
+}
+
+fn digit(value: u64) -> char {
+    // A digit is below ten by the remainder above.
+    char::from(b'0' + (value % 10) as u8)
 }
 
 /// The decimal number `text` times 10^`scale`, rounded down; the largest value when it does not fit.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::json::{Kind, Scanner, escape};
-use crate::pico::format_usd;
+use crate::pico::{push_number, push_usd};
 use crate::usage::{Usage, UsageOut};
 
 /// Where the changes go in one JSON object.
@@ -72,53 +72,60 @@ fn replace(body: &[u8], edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
 
 /// The provider's usage object with our cost instead of any of its own; our counts if it gave none.
 fn merge_usage(existing: &[u8], out: &UsageOut<'_>) -> String {
-    let mut usage = match provider_members(existing) {
-        Some(members) if !members.is_empty() => format!("{{{}", members.join(",")),
-        _ => count_members(&out.tokens),
-    };
+    /// Cost and its details take about a hundred bytes.
+    const COST_BYTES: usize = 160;
+    let mut usage = String::with_capacity(existing.len() + COST_BYTES);
+    if keep_members(existing, &mut usage).is_none() || usage.is_empty() {
+        usage.clear();
+        count_members(&out.tokens, &mut usage);
+    }
     usage.push_str(",\"cost\":");
-    usage.push_str(&format_usd(out.cost_pico_usd));
+    push_usd(&mut usage, out.cost_pico_usd);
     usage.push_str(",\"cost_details\":{");
     for (at, (name, pico_usd)) in out.cost_details.iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        usage.push_str(&format!("{comma}\"{}\":{}", escape(name), format_usd(*pico_usd)));
+        usage.push_str(if at == 0 { "\"" } else { ",\"" });
+        usage.push_str(&escape(name));
+        usage.push_str("\":");
+        push_usd(&mut usage, *pico_usd);
     }
     usage.push_str("}}");
     usage
 }
 
-/// The members of a provider's usage object as written, without what is ours to say. `None` when it is
-/// not an object.
-fn provider_members(existing: &[u8]) -> Option<Vec<&str>> {
+/// Copies the members of a provider's usage object as written, without what is ours to say, into an object
+/// that stays open. `None` when it is no object.
+fn keep_members(existing: &[u8], usage: &mut String) -> Option<()> {
     let text = std::str::from_utf8(existing).ok()?;
     let mut scan = Scanner::new(existing).ok()?;
     if scan.kind().ok()? != Kind::Object {
         return None;
     }
-    let mut members = Vec::new();
     scan.enter_object().ok()?;
     while let Some(key) = scan.next_key().ok()? {
         let value = scan.value().ok()?;
         if !matches!(&*key.name(), "cost" | "cost_details") {
-            members.push(text.get(key.span().start..value.end)?);
+            usage.push(if usage.is_empty() { '{' } else { ',' });
+            usage.push_str(text.get(key.span().start..value.end)?);
         }
     }
-    Some(members)
+    Some(())
 }
 
 /// An unclosed usage object of our own counts.
-fn count_members(tokens: &Usage) -> String {
-    format!(
-        "{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},\
-         \"prompt_tokens_details\":{{\"cached_tokens\":{},\"cache_write_tokens\":{}}},\
-         \"completion_tokens_details\":{{\"reasoning_tokens\":{}}}",
-        tokens.prompt_tokens,
-        tokens.completion_tokens,
-        tokens.total,
-        tokens.cached_tokens,
-        tokens.cache_write_tokens,
-        tokens.reasoning_tokens,
-    )
+fn count_members(tokens: &Usage, usage: &mut String) {
+    let counts = [
+        ("{\"prompt_tokens\":", tokens.prompt_tokens),
+        (",\"completion_tokens\":", tokens.completion_tokens),
+        (",\"total_tokens\":", tokens.total),
+        (",\"prompt_tokens_details\":{\"cached_tokens\":", tokens.cached_tokens),
+        (",\"cache_write_tokens\":", tokens.cache_write_tokens),
+        ("},\"completion_tokens_details\":{\"reasoning_tokens\":", tokens.reasoning_tokens),
+    ];
+    for (name, count) in counts {
+        usage.push_str(name);
+        push_number(usage, count);
+    }
+    usage.push('}');
 }
 
 /// A whole usage object of our own.

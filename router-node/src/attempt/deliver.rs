@@ -50,6 +50,8 @@ impl Course {
             upstream_model: upstream_model.unwrap_or_default(),
             input_tokens: self.input_tokens,
         };
+        // From here on the stream costs no more than any other: its share of the retry budget is free.
+        held._retry = None;
         held._permits = Some(self.permits);
         Delivery::Stream(Box::new(Relay::new(
             stream.waiting,

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use trunkline_wire::operation::Operation;
 use trunkline_wire::sse;
 
 use crate::relay::Piece;
@@ -40,9 +41,9 @@ impl Payload {
         Self::Full(Some(bytes))
     }
 
-    /// An event stream; `id` stands in its error chunk.
-    pub fn events(stream: Box<Streaming>, id: String) -> Self {
-        Self::Events(Box::new(Events { stream, id, ending: Ending::Open }))
+    /// An event stream of an operation; `id` stands in its error chunk.
+    pub fn events(operation: Operation, stream: Box<Streaming>, id: String) -> Self {
+        Self::Events(Box::new(Events { operation, stream, id, ending: Ending::Open }))
     }
 }
 
@@ -82,6 +83,7 @@ impl Body for Payload {
 
 /// A stream rendered as server-sent events.
 pub struct Events {
+    operation: Operation,
     stream: Box<Streaming>,
     id: String,
     ending: Ending,
@@ -121,7 +123,7 @@ impl Events {
             }
             Some(Piece::Broken(error)) => {
                 self.ending = Ending::Flushing;
-                sse::frame(&error.to_chunk(&self.id, self.stream.model()))
+                sse::frame(&error.to_chunk(self.operation, &self.id, self.stream.model()))
             }
             None => return Poll::Ready(None),
         };

@@ -16,7 +16,7 @@ use trunkline_wire::operation::Operation;
 
 use crate::ingress::body::Payload;
 use crate::ingress::pages;
-use crate::ledger::CameBy;
+use crate::ledger::{CameBy, OpenRecord};
 use crate::pipeline::{self, Answer, Arrival, Router};
 use crate::rejection::{Rejection, reject};
 
@@ -85,8 +85,7 @@ impl Public {
         let (head, body) = request.into_parts();
         let request_id = request_id(&head.headers);
         let record = router.ledger.open(operation, CameBy::Http, request_id);
-        let ids =
-            record.read(|r| (r.generation.to_string(), r.request_id.clone())).unwrap_or_default();
+        let ids = Ids::of(&record, request_id);
         let body = match read_body(&head.headers, body, self.max_body_bytes).await {
             Ok(body) => body,
             Err(rejection) => {
@@ -104,7 +103,9 @@ impl Public {
         };
         let response = match pipeline::run(router, arrival, record).await {
             Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
-            Ok(Answer::Stream(stream)) => stream_response(Payload::events(stream, ids.0.clone())),
+            Ok(Answer::Stream(stream)) => {
+                stream_response(Payload::events(operation, stream, ids.generation_text()))
+            }
             Err(rejection) => error_response(&rejection),
         };
         identified(router, response, &ids)
@@ -223,23 +224,30 @@ fn error_response(error: &ErrorBody) -> Response<Payload> {
     response
 }
 
-fn identified(
-    router: &Router,
-    mut response: Response<Payload>,
-    ids: &(String, String),
-) -> Response<Payload> {
-    let (generation, request) = ids;
-    let view = router.view.load();
-    let headers = response.headers_mut();
-    let named = [
-        (X_GENERATION_ID, generation),
-        (X_REQUEST_ID, request),
-        (X_POLICY, &view.snapshot.policy.version),
-    ];
-    for (name, value) in named {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
+/// What a call's response is known by.
+struct Ids {
+    generation: HeaderValue,
+    request: HeaderValue,
+}
+
+impl Ids {
+    fn of(record: &OpenRecord, request_id: Option<&str>) -> Self {
+        let text = record.read(|r| r.generation.to_string()).unwrap_or_default();
+        let own = HeaderValue::from_maybe_shared(Bytes::from(text));
+        let generation = own.unwrap_or(HeaderValue::from_static("unknown"));
+        let request = request_id.and_then(|id| HeaderValue::from_str(id).ok());
+        Self { request: request.unwrap_or_else(|| generation.clone()), generation }
     }
+
+    fn generation_text(&self) -> String {
+        self.generation.to_str().unwrap_or_default().to_owned()
+    }
+}
+
+fn identified(router: &Router, mut response: Response<Payload>, ids: &Ids) -> Response<Payload> {
+    let headers = response.headers_mut();
+    headers.insert(X_GENERATION_ID, ids.generation.clone());
+    headers.insert(X_REQUEST_ID, ids.request.clone());
+    headers.insert(X_POLICY, router.view.load().policy_header.clone());
     response
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::ErrorType;
+use crate::operation::Operation;
 
 /// An error on its way to the caller. Every text in it is already fit to be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,15 +86,15 @@ impl ErrorBody {
 
     /// The `data` of the last chunk of a stream that broke. No `[DONE]` follows it.
     #[must_use]
-    pub fn to_chunk(&self, id: &str, model: &str) -> Bytes {
-        let choice = Choice { index: 0, delta: Delta { content: "" }, finish_reason: "error" };
-        to_bytes(&Chunk {
-            id,
-            object: "chat.completion.chunk",
-            model,
-            choices: [choice],
-            error: self.error(),
-        })
+    pub fn to_chunk(&self, operation: Operation, id: &str, model: &str) -> Bytes {
+        let (object, delta, text) = match operation {
+            Operation::Completion => ("text_completion", None, Some("")),
+            Operation::Chat | Operation::Embedding => {
+                ("chat.completion.chunk", Some(Delta { content: "" }), None)
+            }
+        };
+        let choice = Choice { index: 0, delta, text, finish_reason: "error" };
+        to_bytes(&Chunk { id, object, model, choices: [choice], error: self.error() })
     }
 
     fn error(&self) -> Error<'_> {
@@ -166,7 +167,10 @@ struct Chunk<'a> {
 #[derive(Serialize)]
 struct Choice {
     index: u8,
-    delta: Delta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<Delta>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'static str>,
     finish_reason: &'static str,
 }
 

@@ -28,8 +28,6 @@ pub enum ErrorType {
     MethodNotAllowed,
     /// The body is larger than allowed.
     PayloadTooLarge,
-    /// The body is not JSON by its content type.
-    UnsupportedMediaType,
     /// The provider understood the request and cannot carry it out.
     Unprocessable,
     /// The key's own rate or concurrency limit.
@@ -112,7 +110,7 @@ const fn passing(status: u16, grpc: i32, names: Names, remedy: &'static str) -> 
 }
 
 /// The table. A row's place is its kind's place in [`ErrorType`].
-const ROWS: [(ErrorType, ErrorRow); 25] = [
+const ROWS: [(ErrorType, ErrorRow); 24] = [
     (
         ErrorType::InvalidRequest,
         lasting(
@@ -205,15 +203,6 @@ const ROWS: [(ErrorType, ErrorRow); 25] = [
             grpc::RESOURCE_EXHAUSTED,
             (INVALID, "payload_too_large"),
             "Send a smaller body.",
-        ),
-    ),
-    (
-        ErrorType::UnsupportedMediaType,
-        lasting(
-            415,
-            grpc::INVALID_ARGUMENT,
-            (INVALID, "unsupported_media_type"),
-            "Send JSON as `content-type: application/json`.",
         ),
     ),
     (

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::operation::Operation;
 
 fn value(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
@@ -110,7 +111,12 @@ fn the_last_chunk_of_a_broken_stream_reads_as_one() {
         tokens_emitted: Some(9),
         ..ErrorBody::new(ErrorType::ProviderError, "cut off")
     };
-    let chunk = error.to_chunk("gen-1", "m");
+    let text = value(&error.to_chunk(Operation::Completion, "gen-1", "m"));
+    assert_eq!(
+        (&text["object"], &text["choices"][0]["text"]),
+        (&json!("text_completion"), &json!(""))
+    );
+    let chunk = error.to_chunk(Operation::Chat, "gen-1", "m");
     let seen = value(&chunk);
     assert_eq!(seen["object"], "chat.completion.chunk");
     assert_eq!(seen["choices"][0]["finish_reason"], "error");

@@ -12,10 +12,10 @@ const LAST_RESORTS: [&str; 3] = ["trial", "locally_good", "last_ditch"];
 
 /// The message of a recorded decision.
 pub fn message(decision: &GenerationDecision) -> Decision {
-    let first = decision.turns.first().map(|turn| turn.reason.as_str());
+    let first = decision.turns.first().map(|turn| &*turn.reason);
     Decision {
         revision: signed(decision.revision),
-        policy_version: decision.policy.clone(),
+        policy_version: decision.policy.to_string(),
         seed: u64::from_str_radix(&decision.seed, 16).unwrap_or_default(),
         candidates: decision.candidates.iter().map(candidate).collect(),
         turns: decision.turns.iter().map(turn).collect(),
@@ -28,12 +28,12 @@ fn candidate(candidate: &DecisionCandidate) -> Candidate {
     let (provider, model, region) = parts(&candidate.endpoint);
     let excluded = candidate.excluded.as_ref();
     Candidate {
-        endpoint_id: candidate.endpoint_id.clone(),
+        endpoint_id: candidate.endpoint_id.to_string(),
         provider: provider.to_owned(),
         model: model.to_owned(),
         region: region.to_owned(),
         exclusion: excluded
-            .map(|reason| Exclusion { reason: reason.clone(), ..Exclusion::default() }),
+            .map(|reason| Exclusion { reason: reason.to_string(), ..Exclusion::default() }),
         verdict: verdict_of_name(&candidate.verdict).into(),
         weight_q16: candidate.weight.into(),
         load_milli: u64::from(candidate.in_flight) * 1000 + u64::from(candidate.ghost_milli),
@@ -44,10 +44,10 @@ fn candidate(candidate: &DecisionCandidate) -> Candidate {
 fn turn(turn: &DecisionTurn) -> Turn {
     let (provider, model, _) = parts(&turn.endpoint);
     Turn {
-        endpoint_id: turn.endpoint_id.clone(),
+        endpoint_id: turn.endpoint_id.to_string(),
         provider: provider.to_owned(),
         model: model.to_owned(),
-        reason: turn.reason.clone(),
+        reason: turn.reason.to_string(),
     }
 }
 
@@ -81,23 +81,23 @@ mod tests {
     fn a_decision_keeps_seed_exclusions_and_the_last_resort() {
         let kept = GenerationDecision {
             revision: 9,
-            policy: "abc".to_owned(),
+            policy: "abc".into(),
             seed: format!("{:016x}", u64::MAX - 1),
             candidates: vec![DecisionCandidate {
-                endpoint: "a/m@eu".to_owned(),
-                endpoint_id: "abcdefghij".to_owned(),
-                excluded: Some("drained".to_owned()),
-                verdict: "advisory_down".to_owned(),
+                endpoint: "a/m@eu".into(),
+                endpoint_id: "abcdefghij".into(),
+                excluded: Some("drained".into()),
+                verdict: "advisory_down".into(),
                 weight: 65_536,
                 in_flight: 2,
                 ghost_milli: 500,
-                breaker: "admitted".to_owned(),
+                breaker: "admitted".into(),
                 throttle_permille: 0,
             }],
             turns: vec![DecisionTurn {
-                endpoint: "b/m@us".to_owned(),
-                endpoint_id: "klmnopqrst".to_owned(),
-                reason: "last_ditch".to_owned(),
+                endpoint: "b/m@us".into(),
+                endpoint_id: "klmnopqrst".into(),
+                reason: "last_ditch".into(),
             }],
         };
         let said = message(&kept);

@@ -15,19 +15,22 @@ use super::decision;
 /// The message of a record.
 pub fn generation_message(record: &models::Generation) -> Generation {
     let served = record.attempts.last().filter(|_| record.model.is_some());
-    let mut dropped: Vec<String> =
-        record.attempts.iter().flat_map(|a| a.dropped_parameters.iter().cloned()).collect();
+    let mut dropped: Vec<String> = record
+        .attempts
+        .iter()
+        .flat_map(|a| a.dropped_parameters.iter().map(|p| p.to_string()))
+        .collect();
     dropped.sort();
     dropped.dedup();
     Generation {
         id: record.id.clone(),
         request_id: record.request_id.clone(),
-        key_id: record.key.clone().unwrap_or_default(),
+        key_id: text(record.key.as_deref()),
         created_at: Some(timestamp(record.created_ms)),
         requested_model: record.requested_model.clone(),
-        model: record.model.clone().unwrap_or_default(),
-        provider: record.provider_name.clone().unwrap_or_default(),
-        endpoint_id: served.map(|a| a.endpoint_id.clone()).unwrap_or_default(),
+        model: text(record.model.as_deref()),
+        provider: text(record.provider_name.as_deref()),
+        endpoint_id: text(served.map(|a| &*a.endpoint_id)),
         transport: transport(&record.transport).into(),
         streamed: record.streamed,
         outcome: outcome(&record.outcome).into(),
@@ -41,6 +44,10 @@ pub fn generation_message(record: &models::Generation) -> Generation {
         dropped_parameters: dropped,
         ..Generation::default()
     }
+}
+
+fn text(shared: Option<&str>) -> String {
+    shared.unwrap_or_default().to_owned()
 }
 
 fn transport(name: &str) -> Transport {
@@ -96,12 +103,12 @@ fn timing(record: &models::Generation) -> GenerationTiming {
 fn attempt(attempt: &models::GenerationAttempt, ordinal: u32) -> Attempt {
     Attempt {
         ordinal,
-        provider: attempt.provider_name.clone(),
-        endpoint_id: attempt.endpoint_id.clone(),
-        model: attempt.model.clone(),
+        provider: attempt.provider_name.to_string(),
+        endpoint_id: attempt.endpoint_id.to_string(),
+        model: attempt.model.to_string(),
         outcome: attempt.failure.as_deref().map_or(AttemptOutcome::Ok, attempt_outcome).into(),
         http_status: attempt.status.map(u32::from),
-        error_type: attempt.failure.clone().unwrap_or_default(),
+        error_type: text(attempt.failure.as_deref()),
         started_after: Some(duration(attempt.began_ms)),
         duration: Some(duration(attempt.duration_ms)),
         ..Attempt::default()
