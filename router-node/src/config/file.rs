@@ -32,7 +32,7 @@ pub struct ConfigFile {
     pub key_pepper: Option<SecretEntry>,
     /// The bounds of the public port.
     pub limits: LimitsEntry,
-    /// The log, on the standard output.
+    /// The log, on the standard error stream.
     pub log: LogEntry,
     /// Threads that serve calls; one a core when left out.
     #[schemars(range(min = 1, max = 512))]

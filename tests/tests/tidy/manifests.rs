@@ -49,7 +49,7 @@ const MAY_USE_ALL: &str = "trunkline-tests";
 
 /// Library → the only package that names it.
 const OWNED: [(&str, &str); 2] =
-    [("etcd-client", "trunkline-store"), ("reqwest", "trunkline-upstream")];
+    [("etcd-client", "trunkline-store"), ("hyper-rustls", "trunkline-upstream")];
 
 /// What would make `core` impure.
 const NOT_IN_CORE: [&str; 12] = [
