@@ -7,7 +7,6 @@
 set -eu
 
 tools=$(cd "$(dirname "$0")/../.." && pwd)/target/tools
-mirror=${TRUNKLINE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 suites=${TRUNKLINE_DEBIAN_SUITES:-forky trixie bookworm}
 
 if [ -x "$tools/etcd" ] && "$tools/etcd" --version >/dev/null 2>&1; then
@@ -17,6 +16,15 @@ fi
 for program in apt-get dpkg-deb; do
     command -v "$program" >/dev/null || { echo "$program is missing: put an etcd at $tools/etcd by hand" >&2; exit 1; }
 done
+
+# The mirror that this machine's own sources name for Debian's main archive.
+configured=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    sed -nE 's#^(deb |URIs:)[^#]*(https?://[^ ]*/debian)/?( .*)?$#\2#p' | head -n 1)
+mirror=${TRUNKLINE_DEBIAN_MIRROR:-$configured}
+[ -n "$mirror" ] || {
+    echo "no Debian mirror is configured: name one in TRUNKLINE_DEBIAN_MIRROR" >&2
+    exit 1
+}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

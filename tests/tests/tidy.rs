@@ -226,7 +226,7 @@ fn a_path_of_one_machine_is_found() {
     for folder in ["work", "root", "home"] {
         assert_eq!(lines(rules::foreign_paths, "docs/a.md", &path(folder)), [2], "{folder}");
     }
-    let elsewhere = "https://example.test/root/x, target/work/x, ../home/x, ${dir}/work/x\n";
+    let elsewhere = "https://example.test/root/x, target/root/x, ../home/x, ${dir}/home/x\n";
     assert!(lines(rules::foreign_paths, "docs/a.md", elsewhere).is_empty());
 }
 
