@@ -79,9 +79,8 @@ async fn kill_one(victim: usize, moment: Moment) {
         providers.push(provider(id, moment).await);
     }
     let all: Vec<&Provider> = providers.iter().collect();
-    // A third of all calls needs another try at the same time: the budget has to cover that.
-    let policy = json!({});
-    let router = Setup::new(&all).policy(policy).start().await;
+    // A third of all calls needs another try at the same time: the default budget makes them queue for it.
+    let router = Setup::new(&all).start().await;
     let client = router.client();
     let mut calls = JoinSet::new();
     for number in 0..CALLS {
