@@ -30,9 +30,9 @@ use ask::{Asked, Stream};
 
 pub use held::{Held, Permits};
 
-/// How long a further try waits for room in the retry budget: a few times to the first token, so that the
-/// calls of a dead provider are spread, not lost. After that the original error stands.
-const RETRY_BUDGET_WAIT: Duration = Duration::from_secs(5);
+/// How long a further try waits for room in the retry budget: as long as an ordinary whole answer takes, for
+/// that is how long another call's further try may hold its place. After that the original error stands.
+const RETRY_BUDGET_WAIT: Duration = Duration::from_secs(30);
 /// How an answer is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
