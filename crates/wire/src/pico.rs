@@ -14,8 +14,8 @@ pub fn format_usd(pico_usd: u64) -> String {
     text
 }
 
-/// Appends what [`format_usd`] gives: every answer carries four amounts, and the formatting machinery would
-/// be a tenth of what a call costs.
+/// Appends what [`format_usd`] gives, without the formatting machinery: every answer carries four amounts, and
+/// that machinery showed in a profile of whole calls.
 pub(crate) fn push_usd(text: &mut String, pico_usd: u64) {
     push_number(text, pico_usd / PICO_PER_USD);
     let mut fraction = pico_usd % PICO_PER_USD;
