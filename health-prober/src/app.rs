@@ -1,25 +1,30 @@
 //! The wiring: what one prober waits for, and the process around it.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::readiness::{Guard, Readiness};
+use trunkline_runtime::server::{self, ServerOptions};
 use trunkline_runtime::telemetry::{init_logs, init_metrics};
+use trunkline_runtime::tls::{ServerTls, TlsFiles};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
 use trunkline_store::keys::ROOT;
-use trunkline_store::{Etcd, Store, StoreError};
+use trunkline_store::{Change, Etcd, Store, StoreError};
 use trunkline_upstream::Transport;
 
 use crate::config::{Cli, ProberConfig};
 use crate::cycle::Cycle;
 use crate::evidence::{EvidenceReceiver, mailbox};
+use crate::intake::{self, Intake};
 use crate::probe::{self, Report};
 use crate::publish::{Ended, Publisher};
 use crate::self_test;
@@ -52,22 +57,54 @@ pub async fn process(cli: Cli) -> Result<(), BoxError> {
     let _logs = init_logs(cli.log_format.into(), &cli.log)?;
     let metrics = init_metrics(&[])?;
     telemetry::describe();
-    let config = cli.prober()?;
-    let listener = TcpListener::bind(cli.ops)
-        .await
-        .map_err(|error| format!("cannot listen on {} (--ops): {error}", cli.ops))?;
+    let mut config = cli.prober()?;
+    let listener = bind("--ops", cli.ops).await?;
+    let port = match cli.evidence_port()? {
+        Some(port) => {
+            let listener = bind("--listen", port.listen).await?;
+            config.address = cli.advertised(&port, listener.local_addr()?);
+            Some((listener, port.tls))
+        }
+        None => None,
+    };
+    tracing::info!(ops = %listener.local_addr()?, evidence = config.address, "listening");
     let store: Arc<dyn Store> = Arc::new(Etcd::new(cli.store())?);
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let prober = Prober::new(&config, store, Some(readiness.guard("joined")))?;
-    // Nobody sends evidence to a process of its own yet: it works by probes alone.
-    let (_, evidence) = mailbox();
+    let (sender, evidence) = mailbox();
     let mut tasks = Tasks::new(shutdown.clone());
+    if let Some(port) = port {
+        let intake = Intake::new(sender, Telemetry::new(&config.id), shutdown.clone());
+        serve_evidence(&mut tasks, port, intake, &shutdown)?;
+    }
     tasks.spawn("prober", prober.run(evidence, shutdown.clone()));
     tasks.spawn("metrics upkeep", metrics.clone().keep_up(shutdown.clone()));
     let routes = OpsRoutes { readiness, metrics, extra: Vec::new() };
     tasks.spawn_companion("operations port", ops::serve(listener, routes, shutdown.clone()));
     tasks.spawn("signals", signals(shutdown));
     Ok(tasks.join(GRACE).await?)
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| format!("cannot listen on {address} ({flag}): {error}").into())
+}
+
+/// Serves the port where routers bring evidence.
+fn serve_evidence(
+    tasks: &mut Tasks,
+    (listener, tls): (TcpListener, Option<TlsFiles>),
+    intake: Intake,
+    shutdown: &Shutdown,
+) -> Result<(), BoxError> {
+    let tls = tls.map(ServerTls::load).transpose()?;
+    if let Some(tls) = &tls {
+        tasks.spawn("certificates", Arc::clone(tls).watch(shutdown.clone()));
+    }
+    let options = ServerOptions { limits: intake::limits(), tls, spawner: tasks.spawner() };
+    let make = move |peer: &server::Peer| TowerToHyperService::new(intake.of(peer));
+    tasks.spawn("evidence", server::serve(listener, options, make, shutdown.clone()));
+    Ok(())
 }
 
 /// Something that was under way has ended.
@@ -135,10 +172,10 @@ impl Prober {
             self.start_what_is_due();
             let wake_at = self.wake_at();
             tokio::select! {
-                change = watch.next() => self.cycle.learn(change, self.clock.now_ms()),
+                change = watch.next() => self.learn(change, &evidence),
                 Some(done) = self.jobs.next() => self.take_in(done),
-                traffic = evidence.recv(), if evidence_open => match traffic {
-                    Some(traffic) => self.cycle.hear(&traffic, self.clock.now_ms()),
+                batch = evidence.next(), if evidence_open => match batch {
+                    Some(batch) => self.cycle.hear(&batch, self.clock.now_ms()),
                     None => evidence_open = false,
                 },
                 () = sleep_until(wake_at) => {}
@@ -150,6 +187,14 @@ impl Prober {
             tracing::warn!(%error, "the lease could not be ended and will expire");
         }
         Ok(())
+    }
+
+    /// The store changed; routers learn which endpoints this prober watches now.
+    fn learn(&mut self, change: Change, evidence: &EvidenceReceiver) {
+        self.cycle.learn(change, self.clock.now_ms());
+        if let Some(endpoints) = self.cycle.take_interest() {
+            evidence.want(endpoints);
+        }
     }
 
     fn start_what_is_due(&mut self) {

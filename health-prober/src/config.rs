@@ -11,6 +11,7 @@ use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::{ProberId, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_runtime::telemetry::LogFormat;
+use trunkline_runtime::tls::TlsFiles as ServerFiles;
 use trunkline_store::keys::Segment;
 use trunkline_store::{EtcdOptions, TlsFiles};
 use trunkline_upstream::Credential;
@@ -102,6 +103,25 @@ pub struct Cli {
         default_value = "127.0.0.1:9091"
     )]
     pub ops: SocketAddr,
+    /// Where routers bring what live traffic saw; without it the prober works by probes alone
+    #[arg(long, env = "TRUNKLINE_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The URL at which routers reach that port; made from `--listen` when left out
+    #[arg(long, env = "TRUNKLINE_ADDRESS", value_name = "URL", requires = "listen")]
+    pub address: Option<String>,
+    /// The certificate of that port
+    #[arg(long, env = "TRUNKLINE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of that port's certificate
+    #[arg(long, env = "TRUNKLINE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Who signs routers' certificates; with it routers must show one, each its own
+    #[arg(long, env = "TRUNKLINE_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Allows `--listen` beyond loopback without `--tls-client-ca`: whoever reaches it can then pretend to be
+    /// any number of routers
+    #[arg(long, env = "TRUNKLINE_ALLOW_OPEN_EVIDENCE")]
+    pub allow_open_evidence: bool,
     /// Places that are never down, for the prober's test of its own network
     #[arg(long, env = "TRUNKLINE_CONTROLS", value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub controls: Vec<String>,
@@ -140,6 +160,15 @@ impl From<LogFormatArg> for LogFormat {
     }
 }
 
+/// The port where routers bring what live traffic saw.
+#[derive(Clone, Debug)]
+pub struct EvidencePort {
+    /// Where it is.
+    pub listen: SocketAddr,
+    /// Its identity; `None` for plain text.
+    pub tls: Option<ServerFiles>,
+}
+
 impl Cli {
     /// The prober that the flags describe.
     ///
@@ -161,6 +190,43 @@ impl Cli {
                 Arc::new(|reference: &SecretRef| find_secret(reference)),
             )
         })
+    }
+
+    /// The port where routers bring evidence, if there is to be one.
+    ///
+    /// # Errors
+    /// A port that strangers reach, or an address that routers cannot use.
+    pub fn evidence_port(&self) -> anyhow::Result<Option<EvidencePort>> {
+        let Some(listen) = self.listen else { return Ok(None) };
+        anyhow::ensure!(
+            listen.ip().is_loopback() || self.tls_client_ca.is_some() || self.allow_open_evidence,
+            "--listen: `{listen}` can be reached from other machines, and whoever reaches it can pretend to be \
+             routers; use 127.0.0.1, or set --tls-cert, --tls-key and --tls-client-ca"
+        );
+        let files = self.tls_cert.clone().zip(self.tls_key.clone());
+        let client_ca = self.tls_client_ca.clone();
+        let tls = files.map(|(certificate, key)| ServerFiles { certificate, key, client_ca });
+        match &self.address {
+            Some(url) => {
+                let scheme = if tls.is_some() { "https://" } else { "http://" };
+                anyhow::ensure!(
+                    url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()),
+                    "--address: `{url}` is not a URL of that port; write `{scheme}host:{}`",
+                    listen.port()
+                );
+            }
+            None => anyhow::ensure!(
+                !listen.ip().is_unspecified(),
+                "--address: name the URL at which routers reach `{listen}`"
+            ),
+        }
+        Ok(Some(EvidencePort { listen, tls }))
+    }
+
+    /// The URL that routers are told: the one that was given, or that of the port as it was bound.
+    pub fn advertised(&self, port: &EvidencePort, bound: SocketAddr) -> String {
+        let scheme = if port.tls.is_some() { "https" } else { "http" };
+        self.address.clone().unwrap_or_else(|| format!("{scheme}://{bound}"))
     }
 
     /// Where the store is.
@@ -233,6 +299,26 @@ mod tests {
     fn a_name_that_no_key_can_hold_is_refused() {
         let cli = Cli { id: "a/b".to_owned(), ..Cli::try_parse_from(FLAGS).unwrap() };
         assert!(cli.prober().unwrap_err().to_string().contains("--id"));
+    }
+
+    fn listening(flags: &[&str]) -> Result<Option<EvidencePort>, String> {
+        let cli = Cli::try_parse_from(FLAGS.iter().chain(flags)).map_err(|e| e.to_string())?;
+        cli.evidence_port().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_port_for_evidence_is_for_routers_alone() {
+        assert!(listening(&[]).unwrap().is_none());
+        assert!(listening(&["--listen", "127.0.0.1:7000"]).unwrap().is_some());
+        let open = listening(&["--listen", "0.0.0.0:7000"]).unwrap_err();
+        assert!(open.contains("--tls-client-ca"), "{open}");
+        let anywhere = ["--listen", "0.0.0.0:7000", "--allow-open-evidence"];
+        let nameless = listening(&anywhere).unwrap_err();
+        assert!(nameless.contains("--address"), "{nameless}");
+        let named = [&anywhere[..], &["--address", "http://prober-1:7000"]].concat();
+        assert!(listening(&named).unwrap().is_some());
+        let odd = [&anywhere[..], &["--address", "prober-1:7000"]].concat();
+        assert!(listening(&odd).unwrap_err().contains("http://host:7000"));
     }
 
     #[test]

@@ -3,20 +3,20 @@
 
 mod assignment;
 mod due;
+mod listening;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trunkline_core::draw::{Rng, affinity_key};
 use trunkline_core::failure::FailureKind;
-use trunkline_core::id::{EndpointId, ProberId};
+use trunkline_core::id::{EndpointId, ProberId, RouterId};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::{Observation, Vote};
 use trunkline_core::voter::{Actions, Event, LocalHealth, Sign};
 use trunkline_store::Change;
 
 use crate::config::{ProberConfig, SecretFinder};
-use crate::evidence::Traffic;
 use crate::fold::{Fold, Touched};
 use crate::probe::{Report, Task};
 use crate::purse::Purse;
@@ -59,6 +59,10 @@ pub struct Cycle {
     purse: Purse,
     own: LocalHealth,
     observers: u64,
+    /// When each router last reported.
+    routers: BTreeMap<RouterId, u64>,
+    /// What is watched changed since the routers were told.
+    rewatched: bool,
     under_way: usize,
     tick_ms: u64,
     relief_ms: u64,
@@ -80,6 +84,8 @@ impl Cycle {
             purse: Purse::new(config.cluster_daily, now_ms),
             own: LocalHealth::default(),
             observers: 1,
+            routers: BTreeMap::new(),
+            rewatched: false,
             under_way: 0,
             tick_ms: now_ms,
             relief_ms: now_ms,
@@ -144,18 +150,10 @@ impl Cycle {
         }
     }
 
-    /// Observe: live traffic told something.
-    pub fn hear(&mut self, traffic: &Traffic, now_ms: u64) {
-        let Some(watched) = self.watched.get_mut(&traffic.endpoint) else { return };
-        let before = watched.voter.vote();
-        let actions = watched.hear(&traffic.seen, now_ms);
-        self.follow_up(traffic.endpoint, before, actions, now_ms);
-    }
-
     /// Observe: the prober's test of its own network ended.
     pub fn self_tested(&mut self, passed: bool, now_ms: u64) {
         self.own.note(if passed { Sign::SelfTestPassed } else { Sign::SelfTestFailed });
-        self.tell_all(Event::Own(self.own), now_ms);
+        self.tell_all(&Event::Own(self.own), now_ms);
     }
 
     /// Lets time work. Call it whenever [`Self::next_wake_ms`] has come, or more often.
@@ -171,7 +169,8 @@ impl Cycle {
             self.relief_ms = now_ms + RELIEF_MS;
         }
         self.tick_ms = now_ms + TICK_MS;
-        self.tell_all(Event::Own(self.own), now_ms);
+        self.tell_all(&Event::Own(self.own), now_ms);
+        self.miss_silent_routers(now_ms);
         for watched in self.watched.values_mut() {
             watched.settle(now_ms);
         }
@@ -257,6 +256,8 @@ impl Cycle {
         }
         if actions.look_now {
             watched.schedule.hurry(&mut self.rng, now_ms);
+        } else if actions.look_free {
+            watched.schedule.look(&mut self.rng, now_ms);
         }
     }
 
@@ -267,10 +268,10 @@ impl Cycle {
         self.follow_up(id, before, actions, now_ms);
     }
 
-    fn tell_all(&mut self, event: Event, now_ms: u64) {
+    fn tell_all(&mut self, event: &Event, now_ms: u64) {
         let ids: Vec<EndpointId> = self.watched.keys().copied().collect();
         for id in ids {
-            self.tell(id, event, now_ms);
+            self.tell(id, event.clone(), now_ms);
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod purse;
 pub mod probe;
 
 pub mod evidence;
+pub mod intake;
 pub mod self_test;
 
 pub mod damping;

@@ -40,8 +40,10 @@ pub struct Situation {
     pub vote: Vote,
     /// How badly the prober itself does, 0 to 8.
     pub local_health: u8,
-    /// Live calls in about the last half minute.
-    pub live_calls: u64,
+    /// Live calls in about the last half minute that worked; 0 while the routers see it fail.
+    pub good_live_calls: u64,
+    /// So many live calls work at present that no probe can bring it down.
+    pub live_calls_work: bool,
     /// How many observers share the generations.
     pub observers: u64,
     /// Until when nothing is expected of an endpoint that is down.
@@ -92,7 +94,9 @@ impl Schedule {
             Vote::Recovering => FULL_RECOVERY_MS,
             Vote::Unknown | Vote::Up | Vote::Degraded | Vote::Config => {
                 self.full_steps = 0;
-                let one = FULL_MIN_MS + FULL_MIN_MS * situation.live_calls / 10;
+                // Beyond enough none is sent: then the wait is only until the next look at the traffic.
+                let calls = situation.good_live_calls.min(ENOUGH_LIVE_CALLS);
+                let one = FULL_MIN_MS + FULL_MIN_MS * calls / 10;
                 // Everyone waits as many turns as there are observers; chance keeps the turns apart.
                 one.clamp(FULL_MIN_MS, FULL_MAX_MS) * situation.observers.max(1)
             }
@@ -106,6 +110,11 @@ impl Schedule {
         (self.light_steps, self.full_steps) = (0, 0);
         self.light_due_ms = self.light_due_ms.min(now_ms + below(rng, LOOK_WITHIN_MS));
         self.full_due_ms = self.full_due_ms.min(now_ms + below(rng, LOOK_WITHIN_MS));
+    }
+
+    /// A router saw it fail: a free probe now; money is not spent on one router's word.
+    pub fn look(&mut self, rng: &mut Rng, now_ms: u64) {
+        self.light_due_ms = self.light_due_ms.min(now_ms + below(rng, LOOK_WITHIN_MS));
     }
 
     /// The vote changed: waits that were made for the old one are shortened to the new pace.
@@ -123,10 +132,15 @@ impl Schedule {
     }
 }
 
-/// Whether live traffic says so much that a generation would add nothing. Never where there is doubt.
+/// Whether live traffic says so much that a generation would add nothing. What was found down must be seen to
+/// work by more than one router's word before the generation is spared that its recovery waits for.
 pub fn live_traffic_suffices(situation: &Situation) -> bool {
-    let calm = matches!(situation.vote, Vote::Up | Vote::Degraded);
-    calm && situation.live_calls >= ENOUGH_LIVE_CALLS
+    match situation.vote {
+        Vote::Unknown | Vote::Up | Vote::Degraded | Vote::Suspect => {
+            situation.good_live_calls >= ENOUGH_LIVE_CALLS
+        }
+        Vote::Down | Vote::Recovering | Vote::Config => situation.live_calls_work,
+    }
 }
 
 fn doubled(min: u64, max: u64, steps: &mut u32) -> u64 {
@@ -152,7 +166,8 @@ mod tests {
     const CALM: Situation = Situation {
         vote: Vote::Up,
         local_health: 0,
-        live_calls: 0,
+        good_live_calls: 0,
+        live_calls_work: false,
         observers: 3,
         back_off_until_ms: None,
     };
@@ -189,11 +204,34 @@ mod tests {
 
     #[test]
     fn live_traffic_replaces_generations() {
-        let (_, full) = waits(Situation { live_calls: 10, observers: 1, ..CALM }, 1);
+        let (_, full) = waits(Situation { good_live_calls: 10, observers: 1, ..CALM }, 1);
         assert!(about(full[0], 120_000));
-        assert!(!live_traffic_suffices(&Situation { live_calls: 19, ..CALM }));
-        assert!(live_traffic_suffices(&Situation { live_calls: 20, ..CALM }));
-        assert!(!live_traffic_suffices(&Situation { live_calls: 20, vote: Vote::Suspect, ..CALM }));
+        let with = |vote, good_live_calls| {
+            live_traffic_suffices(&Situation { vote, good_live_calls, ..CALM })
+        };
+        assert!(!with(Vote::Up, 19));
+        assert!(with(Vote::Up, 20) && with(Vote::Suspect, 20));
+        assert!(!with(Vote::Down, 1_000));
+        let down = Situation { vote: Vote::Down, live_calls_work: true, ..CALM };
+        assert!(live_traffic_suffices(&down));
+    }
+
+    #[test]
+    fn much_live_traffic_is_looked_at_again_soon() {
+        let much = Situation { good_live_calls: 1_000_000, observers: 1, ..CALM };
+        assert!(about(waits(much, 1).1[0], 180_000));
+    }
+
+    #[test]
+    fn a_routers_word_brings_a_free_probe_and_no_paid_one() {
+        let mut rng = Rng::new(1);
+        let mut schedule = Schedule::new(0, &mut rng, 0);
+        schedule.light_sent(&CALM, &mut rng, 0);
+        schedule.full_sent(&CALM, &mut rng, 0);
+        let paid = schedule.full_due_ms;
+        schedule.look(&mut rng, 1_000);
+        assert!(schedule.light_due_ms <= 1_250);
+        assert_eq!(schedule.full_due_ms, paid);
     }
 
     #[test]

@@ -28,6 +28,10 @@ const WATCHED: &str = "trunkline_prober_watched_endpoints";
 const LOCAL_HEALTH: &str = "trunkline_prober_local_health";
 const SELF_SUSPECT: &str = "trunkline_prober_self_suspect";
 const ALIVE: &str = "trunkline_prober_alive";
+const EVIDENCE_BATCHES: &str = "trunkline_prober_evidence_batches_total";
+const EVIDENCE_CALLS: &str = "trunkline_prober_evidence_calls_total";
+const EVIDENCE_LOST: &str = "trunkline_prober_evidence_lost_total";
+const EVIDENCE_ROUTERS: &str = "trunkline_prober_evidence_routers";
 
 /// All metrics of a prober. Every one has the prober's name for a label, because a development router runs
 /// several in one process.
@@ -94,6 +98,25 @@ pub const CATALOGUE: &[Metric] = &[
         "1 while the prober doubts its own network and withholds its votes.",
     ),
     Metric::new(ALIVE, Kind::Gauge, &["prober"], "1 while the prober has a voice in the store."),
+    Metric::new(
+        EVIDENCE_BATCHES,
+        Kind::Counter,
+        &["prober"],
+        "Batches of live traffic's evidence that were taken in.",
+    ),
+    Metric::new(
+        EVIDENCE_CALLS,
+        Kind::Counter,
+        &["prober"],
+        "Live calls to watched endpoints that routers told of.",
+    ),
+    Metric::new(
+        EVIDENCE_LOST,
+        Kind::Counter,
+        &["prober"],
+        "Batches of evidence that found the mailbox full.",
+    ),
+    Metric::new(EVIDENCE_ROUTERS, Kind::Gauge, &["prober"], "Routers that report to this prober."),
 ];
 
 /// Tells the recorder what every metric means. Once in a process, after the recorder is installed.
@@ -118,6 +141,10 @@ pub struct Telemetry {
     local_health: Gauge,
     self_suspect: Gauge,
     alive: Gauge,
+    evidence_batches: Counter,
+    evidence_calls: Counter,
+    evidence_lost: Counter,
+    evidence_routers: Gauge,
     votes: [Gauge; Vote::ALL.len()],
 }
 
@@ -133,6 +160,10 @@ impl Telemetry {
             local_health: gauge!(LOCAL_HEALTH, "prober" => prober.clone()),
             self_suspect: gauge!(SELF_SUSPECT, "prober" => prober.clone()),
             alive: gauge!(ALIVE, "prober" => prober.clone()),
+            evidence_batches: counter!(EVIDENCE_BATCHES, "prober" => prober.clone()),
+            evidence_calls: counter!(EVIDENCE_CALLS, "prober" => prober.clone()),
+            evidence_lost: counter!(EVIDENCE_LOST, "prober" => prober.clone()),
+            evidence_routers: gauge!(EVIDENCE_ROUTERS, "prober" => prober.clone()),
             votes: Vote::ALL
                 .map(|vote| gauge!(VOTES, "prober" => prober.clone(), "vote" => vote.as_str())),
             prober,
@@ -193,6 +224,22 @@ impl Telemetry {
     /// Whether the prober has a voice.
     pub fn alive(&self, alive: bool) {
         self.alive.set(f64::from(u8::from(alive)));
+    }
+
+    /// A batch of evidence was taken in, which tells of so many calls to watched endpoints.
+    pub fn evidence_heard(&self, calls: u64) {
+        self.evidence_calls.increment(calls);
+        self.evidence_batches.increment(1);
+    }
+
+    /// A batch of evidence found the mailbox full.
+    pub fn evidence_lost(&self) {
+        self.evidence_lost.increment(1);
+    }
+
+    /// So many routers report.
+    pub fn evidence_routers(&self, routers: u32) {
+        self.evidence_routers.set(f64::from(routers));
     }
 
     /// How the prober does, and how it votes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trunkline_core::catalog::{Capabilities, Endpoint, ProbeMode};
 use trunkline_core::draw::Rng;
 use trunkline_core::failure::Failure;
-use trunkline_core::id::EndpointId;
+use trunkline_core::id::{EndpointId, RouterId};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::{Capacity, Observation};
 use trunkline_core::voter::{Actions, Event, Generation, Level, Voter};
@@ -118,7 +118,8 @@ impl Watched {
         Situation {
             vote: self.voter.vote(),
             local_health,
-            live_calls: self.voter.live_calls(now_ms),
+            good_live_calls: self.voter.good_live_calls(now_ms),
+            live_calls_work: self.voter.live_calls_work(now_ms),
             observers,
             back_off_until_ms: self.voter.back_off_until_ms(),
         }
@@ -155,18 +156,23 @@ impl Watched {
         self.voter.step(Event::Probed { level, failure }, now_ms)
     }
 
-    /// Live calls ended.
-    pub fn hear(&mut self, seen: &Seen, now_ms: u64) -> Actions {
-        self.timings.time(&seen.timings, now_ms);
-        let traffic =
-            Event::Traffic { counts: seen.counts, consecutive_health: seen.consecutive_health };
+    /// Live calls ended at a router.
+    pub fn hear(&mut self, router: &RouterId, seen: &Seen, now_ms: u64) -> Actions {
+        self.voter.time_calls(router, &seen.timings, now_ms);
+        let traffic = Event::Traffic {
+            router: router.clone(),
+            counts: seen.counts,
+            consecutive_health: seen.consecutive_health,
+        };
         self.voter.step(traffic, now_ms)
     }
 
     /// Lets smoothing go on; call it a few times a second.
     pub fn settle(&mut self, now_ms: u64) {
         if self.latency.wants(now_ms) {
-            self.latency.feed(&self.timings.latency(now_ms), now_ms);
+            // Probes ask for a token or a few; where live calls are measured, they say more.
+            let measured = self.voter.live_latency(now_ms).or(&self.timings.latency(now_ms));
+            self.latency.feed(&measured, now_ms);
         }
         self.cap.feed(self.voter.recent_refusals(now_ms), now_ms);
     }

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use health_prober::config::{ProberConfig, SecretFinder};
 use health_prober::cycle::Cycle;
-use health_prober::evidence::{Seen, Traffic, mailbox};
+use health_prober::evidence::{Batch, Seen, Traffic, mailbox};
 use health_prober::publish::Publisher;
 use health_prober::telemetry::Telemetry;
 use health_prober::{app, probe};
 use sim_provider::{Fault, FaultRule, SimConfig, SimProvider};
 use trunkline_core::assess::{Inputs, Overrides, Row, assess};
 use trunkline_core::catalog::{Catalog, SecretRef};
-use trunkline_core::id::{EndpointId, ModelId, ProberId, ProviderId, Region, Zone};
+use trunkline_core::id::{EndpointId, ModelId, ProberId, ProviderId, Region, RouterId, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::{Counts, Observation, ProberInfo, Vote};
 use trunkline_core::policy::Policy;
@@ -199,6 +199,16 @@ impl Story {
         table.rows[&eid(provider)].clone()
     }
 
+    /// A router tells all probers what it saw of a provider.
+    fn router_tells(&mut self, router: &str, provider: &str, counts: Counts, in_a_row: u32) {
+        let seen = Seen { counts, consecutive_health: in_a_row, ..Seen::default() };
+        let traffic = vec![Traffic { endpoint: eid(provider), seen }];
+        let batch = Batch { router: RouterId::new(router), traffic };
+        for prober in &mut self.probers {
+            prober.cycle.hear(&batch, self.now_ms);
+        }
+    }
+
     fn votes_published(&self, provider: &str) -> Vec<Vote> {
         let of = self.published.iter().filter(|(id, _)| *id == eid(provider));
         let mut votes: Vec<Vote> = of.map(|(_, o)| o.vote).collect();
@@ -307,9 +317,7 @@ async fn live_traffic_alone_is_evidence_and_spares_generations() {
     let before = story.generations("steady");
     for _ in 0..60 {
         let counts = Counts { ok: 30, ..Counts::default() };
-        let seen = Seen { counts, ..Seen::default() };
-        let now_ms = story.now_ms;
-        story.probers[0].cycle.hear(&Traffic { endpoint: eid("steady"), seen }, now_ms);
+        story.router_tells("r1", "steady", counts, 0);
         story.go_on(5_000).await;
     }
     assert!(story.generations("steady") <= before + 1);

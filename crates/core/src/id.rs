@@ -68,6 +68,10 @@ name!(
     ProberId
 );
 name!(
+    /// A router's own name: one witness of live traffic.
+    RouterId
+);
+name!(
     /// The public part of an API key: eight characters, safe to log.
     KeyId
 );

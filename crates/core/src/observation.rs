@@ -108,6 +108,24 @@ impl Counts {
         }
     }
 
+    /// The same calls as if there were `to` for every `of`, rounded to the nearest and saturating.
+    #[must_use]
+    pub fn scaled(&self, to: u64, of: u64) -> Self {
+        let scale = |count: u32| {
+            let (to, of) = (u128::from(to), u128::from(of.max(1)));
+            u32::try_from((u128::from(count) * to + of / 2) / of).unwrap_or(u32::MAX)
+        };
+        Self {
+            ok: scale(self.ok),
+            health: scale(self.health),
+            rate_limited: scale(self.rate_limited),
+            overloaded: scale(self.overloaded),
+            config: scale(self.config),
+            client: scale(self.client),
+            local: scale(self.local),
+        }
+    }
+
     /// Calls that say something about health, and those of them that worked, both in halves of a call,
     /// because an overload is half a failure.
     pub fn judged_halves(&self) -> (u64, u64) {
@@ -137,6 +155,21 @@ pub struct Latency {
     pub inter_token_p90: Option<Bucket>,
     /// Median output speed, in tokens per second.
     pub tokens_per_second_p50: Option<Bucket>,
+}
+
+impl Latency {
+    /// These, and where nothing was measured, the other's.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            ttft_p50: self.ttft_p50.or(other.ttft_p50),
+            ttft_p90: self.ttft_p90.or(other.ttft_p90),
+            ttft_p99: self.ttft_p99.or(other.ttft_p99),
+            inter_token_p50: self.inter_token_p50.or(other.inter_token_p50),
+            inter_token_p90: self.inter_token_p90.or(other.inter_token_p90),
+            tokens_per_second_p50: self.tokens_per_second_p50.or(other.tokens_per_second_p50),
+        }
+    }
 }
 
 /// What rate-limit headers and refusals tell; `None` where they tell nothing.

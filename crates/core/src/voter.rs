@@ -7,19 +7,20 @@ mod case;
 mod event;
 mod local_health;
 
-use crate::failure::{FailureKind, Penalty};
-use crate::observation::{Counts, Evidence, Vote};
+mod calls;
+mod suspicion;
+mod traffic;
 
+use crate::failure::{FailureKind, Penalty};
+use crate::id::RouterId;
+use crate::observation::{Counts, Evidence, Latency, Vote};
+use crate::window::Timings;
+
+use calls::Look;
 use case::Case;
 pub use event::{Actions, Event, Generation, Level};
 pub use local_health::{LocalHealth, Sign};
 
-/// The longest wait between suspicion and verdict: for the only one that suspects.
-const SUSPICION_MAX_MS: u64 = 10_000;
-/// The shortest, when all observers suspect.
-const SUSPICION_MIN_MS: u64 = 1_000;
-/// log2(n) in Q16 for n = 1…8, rounded to the nearest; no endpoint has more observers.
-const LOG2_Q16: [u64; 8] = [0, 65_536, 103_872, 131_072, 152_170, 169_408, 183_983, 196_608];
 /// Successes in a row that clear a suspicion.
 const CLEARING_SUCCESSES: u32 = 2;
 /// The least time between going from up to degraded and back.
@@ -50,12 +51,38 @@ const EVIDENCE_MAX_AGE_MS: u64 = 300_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Unseen,
-    Up { since_ms: u64 },
-    Suspect { since_ms: u64, level: Level, successes: u32 },
-    Degraded { since_ms: u64 },
-    Down { until_ms: u64, lists: u32, generations: u32 },
-    Recovering { stage: usize, since_ms: u64, successes: u32 },
-    Config { level: Level },
+    Up {
+        since_ms: u64,
+    },
+    /// `failed` is how far our own failed probes went; nothing when only routers see it fail.
+    Suspect {
+        since_ms: u64,
+        failed: Option<Level>,
+        successes: u32,
+    },
+    Degraded {
+        since_ms: u64,
+    },
+    Down {
+        until_ms: u64,
+        lists: u32,
+        generations: u32,
+    },
+    Recovering {
+        stage: usize,
+        since_ms: u64,
+        successes: u32,
+    },
+    Config {
+        level: Level,
+    },
+}
+
+/// What an event told besides what it changed.
+struct News {
+    /// Others began to suspect.
+    others_began: bool,
+    look: Look,
 }
 
 /// The state. Times are milliseconds of any clock that never goes back.
@@ -89,7 +116,7 @@ impl Voter {
     /// Takes in an event.
     pub fn step(&mut self, event: Event, now_ms: u64) -> Actions {
         let (vote, ramp) = (self.vote(), self.ramp_permille());
-        let others_began = self.take_in(event, now_ms);
+        let News { others_began, look } = self.take_in(event, now_ms);
         self.advance(now_ms);
         let vote_changed = self.vote() != vote;
         let suspects_now = vote_changed && self.vote() == Vote::Suspect;
@@ -97,6 +124,7 @@ impl Voter {
             vote_changed,
             ramp_changed: self.ramp_permille() != ramp,
             look_now: others_began || suspects_now,
+            look_free: look == Look::Now,
         }
     }
 
@@ -154,9 +182,24 @@ impl Voter {
         self.case.counts(now_ms)
     }
 
-    /// Live calls in about the last half minute.
-    pub fn live_calls(&self, now_ms: u64) -> u64 {
-        self.case.live_counts(now_ms).judged() / 2
+    /// Takes in how fast a router's live calls were.
+    pub fn time_calls(&mut self, router: &RouterId, timings: &Timings, now_ms: u64) {
+        self.case.calls().timed(router, timings, now_ms);
+    }
+
+    /// How fast the routers agree that live calls were in the last minute.
+    pub fn live_latency(&self, now_ms: u64) -> Latency {
+        self.case.live_latency(now_ms)
+    }
+
+    /// Live calls in about the last half minute that worked; 0 while the routers see it fail.
+    pub fn good_live_calls(&self, now_ms: u64) -> u64 {
+        self.case.good_live_calls(now_ms)
+    }
+
+    /// Whether so many live calls work that no probe can bring the endpoint down.
+    pub fn live_calls_work(&self, now_ms: u64) -> bool {
+        self.case.live_calls_work(now_ms)
     }
 
     /// Live calls of the last 10 to 20 seconds, and those of them that a rate limit turned away.
@@ -169,27 +212,27 @@ impl Voter {
         self.case.evidence(now_ms)
     }
 
-    /// Returns whether others began to suspect.
-    fn take_in(&mut self, event: Event, now_ms: u64) -> bool {
+    fn take_in(&mut self, event: Event, now_ms: u64) -> News {
+        let mut news = News { others_began: false, look: Look::NoNeed };
         match event {
             Event::Probed { level, failure: None } => {
                 self.case.probed(&Counts { ok: 1, ..Counts::default() }, now_ms);
-                self.succeeded(level, 1, now_ms);
+                self.succeeded(level, now_ms);
             }
             Event::Probed { level, failure: Some(kind) } => self.probe_failed(level, kind, now_ms),
-            Event::Traffic { counts, consecutive_health } => {
-                self.traffic(&counts, consecutive_health, now_ms);
+            Event::Traffic { router, counts, consecutive_health } => {
+                news.look = self.traffic(&router, &counts, consecutive_health, now_ms);
             }
+            Event::Routers(routers) => self.case.calls().set_routers(routers),
             Event::Peers { suspecting, observers } => {
-                let began = self.suspecting == 0 && suspecting > 0;
+                news.others_began = self.suspecting == 0 && suspecting > 0;
                 (self.suspecting, self.observers) = (suspecting, observers);
-                return began;
             }
             Event::Own(own) => self.own = own,
             Event::Generation(generation) => self.generation = generation,
             Event::Tick => {}
         }
-        false
+        news
     }
 
     fn probe_failed(&mut self, level: Level, kind: FailureKind, now_ms: u64) {
@@ -200,51 +243,32 @@ impl Voter {
         let one = Counts::of_failure(kind);
         self.case.probed(&one, now_ms);
         match kind.effect().penalty {
-            Penalty::Health => self.failed(level, 1, now_ms),
-            Penalty::Credential | Penalty::Model => self.refused(level, 1, now_ms),
+            Penalty::Health => self.failed(level, now_ms),
+            Penalty::Credential | Penalty::Model => self.refused(level, now_ms),
             Penalty::HalfHealth | Penalty::Capacity => self.case.seen(now_ms),
             Penalty::Nobody => {}
         }
     }
 
-    /// A batch of live calls counts as one failure if it ended in failures, and as successes otherwise; how
-    /// many failed in between shows in the window.
-    fn traffic(&mut self, counts: &Counts, consecutive_health: u32, now_ms: u64) {
-        self.case.called(counts, now_ms);
-        if counts.health > 0 && consecutive_health > 0 && !self.case.live_calls_work(now_ms) {
-            if counts.ok > 0 {
-                self.case.clear_chains(Level::Generate);
-            }
-            self.failed(Level::Generate, consecutive_health.min(counts.health), now_ms);
-        } else if counts.ok > 0 {
-            self.succeeded(Level::Generate, counts.ok, now_ms);
-        } else if counts.config > 0 {
-            self.refused(Level::Generate, counts.config, now_ms);
-        }
-    }
-
-    fn succeeded(&mut self, at: Level, times: u32, now_ms: u64) {
+    fn succeeded(&mut self, at: Level, now_ms: u64) {
         self.case.seen(now_ms);
         self.case.clear_chains(at);
         match &mut self.phase {
             Phase::Unseen => self.phase = Phase::Up { since_ms: now_ms },
-            Phase::Suspect { level, successes, .. } if at >= *level => {
-                *successes = successes.saturating_add(times);
-                if *successes >= CLEARING_SUCCESSES {
-                    self.phase = Phase::Up { since_ms: now_ms };
-                }
+            Phase::Suspect { failed: Some(failed), successes, .. } if at >= *failed => {
+                *successes = successes.saturating_add(1);
             }
             Phase::Config { level } if at >= *level => {
                 self.phase = Phase::Up { since_ms: now_ms };
             }
             Phase::Down { until_ms, lists, generations } if now_ms >= *until_ms => {
                 match at {
-                    Level::Connect | Level::List => *lists = lists.saturating_add(times),
-                    Level::Generate => *generations = generations.saturating_add(times),
+                    Level::Connect | Level::List => *lists = lists.saturating_add(1),
+                    Level::Generate => *generations = generations.saturating_add(1),
                 }
                 self.recover_if_ready(now_ms);
             }
-            Phase::Recovering { successes, .. } => *successes = successes.saturating_add(times),
+            Phase::Recovering { successes, .. } => *successes = successes.saturating_add(1),
             Phase::Up { .. }
             | Phase::Degraded { .. }
             | Phase::Suspect { .. }
@@ -264,10 +288,10 @@ impl Voter {
         }
     }
 
-    fn failed(&mut self, level: Level, times: u32, now_ms: u64) {
+    fn failed(&mut self, level: Level, now_ms: u64) {
         self.case.seen(now_ms);
-        self.case.failed(level, times);
-        let suspect = Phase::Suspect { since_ms: now_ms, level, successes: 0 };
+        self.case.failed(level);
+        let suspect = Phase::Suspect { since_ms: now_ms, failed: Some(level), successes: 0 };
         match &mut self.phase {
             Phase::Unseen | Phase::Up { .. } => self.phase = suspect,
             // What is degraded fails now and then; what refuses us fails for another reason first.
@@ -276,24 +300,27 @@ impl Voter {
                     self.phase = suspect;
                 }
             }
-            Phase::Suspect { level: known, successes, .. } => {
-                *known = level.max(*known);
+            Phase::Suspect { failed, successes, .. } => {
+                *failed = (*failed).max(Some(level));
                 *successes = 0;
             }
             Phase::Down { lists, generations, .. } => (*lists, *generations) = (0, 0),
-            Phase::Recovering { .. } => {
-                self.flap = (self.flap + 1).min(FLAP_MAX);
-                self.go_down(now_ms);
-            }
+            Phase::Recovering { .. } => self.fall_back(now_ms),
         }
     }
 
-    fn refused(&mut self, level: Level, times: u32, now_ms: u64) {
+    fn refused(&mut self, level: Level, now_ms: u64) {
         self.case.seen(now_ms);
-        self.case.refused(level, times);
-        if self.case.refuses() {
+        self.case.refused(level);
+        if self.case.refuses(now_ms) {
             self.phase = Phase::Config { level };
         }
+    }
+
+    /// It fails while recovering.
+    fn fall_back(&mut self, now_ms: u64) {
+        self.flap = (self.flap + 1).min(FLAP_MAX);
+        self.go_down(now_ms);
     }
 
     fn go_down(&mut self, now_ms: u64) {
@@ -305,9 +332,13 @@ impl Voter {
     /// What time and counts alone bring about.
     fn advance(&mut self, now_ms: u64) {
         match self.phase {
-            Phase::Suspect { since_ms, .. } => {
+            Phase::Suspect { since_ms, failed, successes } => {
                 let waited = now_ms.saturating_sub(since_ms) >= self.suspicion_ms();
-                if waited && self.case.convicts(now_ms) && !self.case.live_calls_work(now_ms) {
+                let cleared = failed.is_none() || successes >= CLEARING_SUCCESSES;
+                let convicted = self.case.convicts(now_ms) && !self.case.live_calls_work(now_ms);
+                if cleared && !self.case.live_calls_fail(now_ms) {
+                    self.phase = Phase::Up { since_ms: now_ms };
+                } else if waited && convicted {
                     self.go_down(now_ms);
                 }
             }
@@ -361,20 +392,6 @@ impl Voter {
             | Phase::Recovering { .. }
             | Phase::Config { .. } => {}
         }
-    }
-
-    /// `max(1 s, 10 s − 9 s · log2(c + 1) / log2(k))` for c others of k observers that suspect too, longer
-    /// for a prober in doubt of itself.
-    fn suspicion_ms(&self) -> u64 {
-        let log2 = |n: u32| {
-            let at = (n.max(1) as usize - 1).min(LOG2_Q16.len() - 1);
-            LOG2_Q16.get(at).copied().unwrap_or(0)
-        };
-        let agreeing = (self.suspecting + 1).min(self.observers);
-        let span = SUSPICION_MAX_MS - SUSPICION_MIN_MS;
-        let saved = (span * log2(agreeing)).checked_div(log2(self.observers)).unwrap_or(0);
-        let wait = SUSPICION_MAX_MS.saturating_sub(saved).max(SUSPICION_MIN_MS);
-        wait * (1 + u64::from(self.own.score()))
     }
 }
 

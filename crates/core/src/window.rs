@@ -107,6 +107,12 @@ impl Window {
         self.newest(2, now_ms).fold(Counts::default(), |sum, s| sum.plus(&s.counts))
     }
 
+    /// What was counted in the present slot and the three before: the last 30 to 40 seconds, so that nothing of
+    /// the last half minute is missed.
+    pub fn half_minute_counts(&self, now_ms: u64) -> Counts {
+        self.newest(4, now_ms).fold(Counts::default(), |sum, s| sum.plus(&s.counts))
+    }
+
     /// The quantiles of the last minute.
     pub fn latency(&self, now_ms: u64) -> Latency {
         let mut all = Timings::default();

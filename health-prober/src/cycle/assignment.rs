@@ -32,12 +32,14 @@ impl Cycle {
             self.fold.catalog.endpoints.iter().filter(is_mine).cloned().collect();
         self.observers = roster.observers().max(1) as u64;
         let mut before = std::mem::take(&mut self.watched);
+        let routers = self.router_count();
         let spread_ms = (SPREAD_PER_ENDPOINT_MS * endpoints.len() as u64).min(SPREAD_MAX_MS);
         for endpoint in endpoints {
             let mut watched = before.remove(&endpoint.id).unwrap_or_else(|| {
                 let schedule = Schedule::new(spread_ms, &mut self.rng, now_ms);
                 let purse = Purse::new(self.endpoint_daily, now_ms);
                 let mut new = Watched::new(endpoint.clone(), schedule, purse);
+                new.voter.step(Event::Routers(routers), now_ms);
                 new.target = target(&self.fold.catalog, &endpoint, &self.secrets);
                 self.unsaid.insert(endpoint.id);
                 new
@@ -45,6 +47,7 @@ impl Cycle {
             watched.endpoint = endpoint;
             self.watched.insert(watched.endpoint.id, watched);
         }
+        self.rewatched = true;
         self.unsaid.retain(|id| self.watched.contains_key(id));
         let share = self.cluster_daily.0 / self.fold.probers.len().max(1) as u64;
         self.purse.set_daily(PicoUsd(share), now_ms);

@@ -1,6 +1,7 @@
 //! What a voter is told, and what it answers.
 
 use crate::failure::FailureKind;
+use crate::id::RouterId;
 use crate::observation::Counts;
 use crate::voter::LocalHealth;
 
@@ -26,7 +27,7 @@ pub enum Generation {
 }
 
 /// What a voter is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A probe ended.
     Probed {
@@ -35,13 +36,17 @@ pub enum Event {
         /// How it failed; `None` when it worked.
         failure: Option<FailureKind>,
     },
-    /// Live calls ended.
+    /// Live calls ended at a router.
     Traffic {
-        /// What they came to.
+        /// Which router.
+        router: RouterId,
+        /// What they came to, since it last told.
         counts: Counts,
-        /// HEALTH failures since the last success.
+        /// HEALTH failures since its last success, by now.
         consecutive_health: u32,
     },
+    /// So many routers report to this prober.
+    Routers(u32),
     /// What the other observers of the endpoint say.
     Peers {
         /// How many of them suspect it or call it down.
@@ -66,4 +71,6 @@ pub struct Actions {
     pub ramp_changed: bool,
     /// Somebody suspects the endpoint, as of now: look at it at once.
     pub look_now: bool,
+    /// A router has begun to see it fail: send a free probe at once.
+    pub look_free: bool,
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
+use super::suspicion::SUSPICION_MAX_MS;
 use super::*;
 
 /// A voter and its clock.
@@ -64,8 +65,23 @@ impl Story {
     }
 
     fn traffic(&mut self, ok: u32, health: u32, consecutive_health: u32) -> Actions {
+        self.traffic_of("r1", ok, health, consecutive_health)
+    }
+
+    fn traffic_of(
+        &mut self,
+        router: &str,
+        ok: u32,
+        health: u32,
+        consecutive_health: u32,
+    ) -> Actions {
         let counts = Counts { ok, health, ..Counts::default() };
-        self.tell(Event::Traffic { counts, consecutive_health })
+        self.tells(router, counts, consecutive_health)
+    }
+
+    fn tells(&mut self, router: &str, counts: Counts, consecutive_health: u32) -> Actions {
+        let router = RouterId::new(router);
+        self.tell(Event::Traffic { router, counts, consecutive_health })
     }
 
     fn after(&mut self, ms: u64) -> Actions {
@@ -196,13 +212,97 @@ fn the_veto_holds_between_two_batches_of_live_calls() {
 }
 
 #[test]
-fn live_calls_that_fail_convict() {
+fn live_calls_of_one_router_make_a_suspicion_that_probes_confirm() {
+    let mut story = Story::of_a_healthy_endpoint();
+    let actions = story.traffic(0, 3, 3);
+    assert_eq!(story.vote(), Vote::Suspect);
+    assert!(actions.look_now && actions.look_free);
+    story.after(10_000);
+    story.traffic(0, 30, 33);
+    assert_eq!(story.vote(), Vote::Suspect, "however many it tells of");
+    story.fails(FailureKind::Connect);
+    assert_eq!(story.vote(), Vote::Down);
+    assert!(story.voter.evidence(story.now_ms).passive);
+}
+
+#[test]
+fn a_suspicion_of_routers_ends_when_their_calls_work_again() {
     let mut story = Story::of_a_healthy_endpoint();
     story.traffic(0, 3, 3);
     assert_eq!(story.vote(), Vote::Suspect);
+    story.traffic(1, 0, 0);
+    assert_eq!(story.vote(), Vote::Up);
+    story.traffic(0, 3, 3);
+    story.after(20_000);
+    assert_eq!(story.vote(), Vote::Up, "or when they tell no more, and no probe fails");
+}
+
+#[test]
+fn live_calls_of_three_routers_convict_without_a_probe() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.tell(Event::Routers(3));
+    story.traffic_of("r1", 0, 3, 3);
+    assert_eq!(story.vote(), Vote::Up, "one of three is no more than a third");
+    story.traffic_of("r2", 0, 3, 3);
+    assert_eq!(story.vote(), Vote::Suspect);
     story.after(10_000);
+    assert_eq!(story.vote(), Vote::Suspect, "two are not yet three failures of a third each");
+    story.traffic_of("r3", 0, 3, 3);
     assert_eq!(story.vote(), Vote::Down);
     assert!(story.voter.evidence(story.now_ms).passive);
+}
+
+#[test]
+fn a_router_that_begins_to_fail_asks_for_a_look_and_not_again_and_again() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.tell(Event::Routers(3));
+    assert!(story.traffic_of("r1", 0, 1, 1).look_free);
+    story.traffic_of("r1", 1, 0, 0);
+    assert!(!story.traffic_of("r1", 0, 1, 1).look_free, "so soon after the last look");
+    story.after(2_000);
+    assert!(!story.traffic_of("r1", 0, 1, 2).look_free, "it has not begun now");
+    story.traffic_of("r1", 1, 0, 0);
+    assert!(story.traffic_of("r1", 0, 1, 1).look_free);
+    let refused = Counts { config: 1, ..Counts::default() };
+    assert!(!story.tells("r2", refused, 0).look_free, "so soon after the last look");
+    story.after(2_000);
+    assert!(story.tells("r3", refused, 0).look_free);
+}
+
+#[test]
+fn one_router_that_is_refused_proves_nothing_until_a_probe_is() {
+    let mut story = Story::of_a_healthy_endpoint();
+    let refused = Counts { config: 9, ..Counts::default() };
+    story.tells("r1", refused, 0);
+    assert_eq!(story.vote(), Vote::Up);
+    story.fails_at(Level::List, FailureKind::CredentialRefused);
+    story.fails_at(Level::List, FailureKind::CredentialRefused);
+    assert_eq!(story.vote(), Vote::Config);
+    for router in ["r1", "r2", "r3"] {
+        story.traffic_of(router, 9, 0, 0);
+    }
+    assert_eq!(story.vote(), Vote::Config, "our own credential is refused still");
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Up);
+    for router in ["r1", "r2", "r3"] {
+        story.tells(router, refused, 0);
+    }
+    assert_eq!(story.vote(), Vote::Config);
+}
+
+#[test]
+fn good_live_calls_are_those_of_half_a_minute_and_none_while_routers_see_failures() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.traffic(20, 0, 0);
+    story.after(29_999);
+    assert_eq!(story.voter.good_live_calls(story.now_ms), 20);
+    story.after(10_001);
+    assert_eq!(story.voter.good_live_calls(story.now_ms), 0);
+    story.traffic(20, 0, 0);
+    story.traffic(0, 1, 1);
+    assert_eq!(story.voter.good_live_calls(story.now_ms), 0);
+    story.traffic(1, 0, 0);
+    assert_eq!(story.voter.good_live_calls(story.now_ms), 21);
 }
 
 #[test]
@@ -215,6 +315,13 @@ fn a_rare_failure_among_many_live_calls_is_no_suspicion() {
 #[test]
 fn degraded_below_95_percent_and_up_again_from_97() {
     let mut story = Story::of_a_healthy_endpoint();
+    story.traffic(180, 19, 0);
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Up, "not on the word of one router");
+    let mut story = Story::of_a_healthy_endpoint();
+    story.fails_at(Level::Generate, FailureKind::ServerError);
+    story.succeeds(Level::Generate);
+    story.succeeds(Level::Generate);
     story.traffic(180, 19, 0);
     assert_eq!(story.vote(), Vote::Up, "not before ten seconds in a state");
     story.after(10_000);
@@ -386,10 +493,11 @@ fn probed() -> impl Strategy<Value = Event> {
 }
 
 fn anything() -> impl Strategy<Value = Event> {
-    let traffic = any::<(u8, u8, u8, u8)>().prop_map(|(ok, health, config, in_a_row)| {
+    let traffic = any::<(u8, u8, u8, u8, u8)>().prop_map(|(ok, health, config, in_a_row, of)| {
         let [ok, health, config] = [ok, health, config].map(u32::from);
         let counts = Counts { ok, health, config, ..Counts::default() };
-        Event::Traffic { counts, consecutive_health: u32::from(in_a_row) }
+        let router = RouterId::new(["r1", "r2", "r3", "r4"][usize::from(of) % 4]);
+        Event::Traffic { router, counts, consecutive_health: u32::from(in_a_row) }
     });
     let peers = any::<(u32, u32)>()
         .prop_map(|(suspecting, observers)| Event::Peers { suspecting, observers });
@@ -400,6 +508,7 @@ fn anything() -> impl Strategy<Value = Event> {
         1 => peers,
         1 => own(),
         1 => generation.prop_map(Event::Generation),
+        1 => (0..5u32).prop_map(Event::Routers),
         3 => Just(Event::Tick),
     ]
 }
@@ -452,4 +561,77 @@ proptest! {
             prop_assert_ne!(story.vote(), Vote::Down);
         }
     }
+
+    /// Three routers, two of whom tell of calls that work: whatever the third claims changes no vote, and no
+    /// number goes beyond what the honest say.
+    #[test]
+    fn one_router_of_three_cannot_accuse(
+        lies in vec((lie(), 0..1_000u64), 1..200),
+        honest in (20..200u32, 20..200u32),
+    ) {
+        let mut story = Story::of_a_healthy_endpoint();
+        story.tell(Event::Routers(3));
+        for (at, ((counts, in_a_row), wait_ms)) in lies.into_iter().enumerate() {
+            story.now_ms += wait_ms;
+            if at % 8 == 0 {
+                story.succeeds(Level::List);
+                story.traffic_of("honest1", honest.0, honest.0 / 100, 0);
+                story.traffic_of("honest2", honest.1, 0, 0);
+            }
+            story.tells("liar", counts, in_a_row);
+            prop_assert_eq!(story.vote(), Vote::Up);
+            let (all, ok) = story.voter.counts(story.now_ms).judged_halves();
+            prop_assert!(ok * 1000 >= all * 980, "{} of {}", ok, all);
+            prop_assert_eq!(story.voter.recent_refusals(story.now_ms).1, 0);
+        }
+    }
+
+    /// An endpoint that fails for probes and for two routers goes down, and stays down, whatever the third says.
+    #[test]
+    fn one_router_of_three_cannot_defend(
+        lies in vec((lie(), 100..1_000u64), 60..100),
+        failing_calls in 1..50u32,
+    ) {
+        let mut story = Story::of_a_healthy_endpoint();
+        story.tell(Event::Routers(3));
+        let began = story.now_ms;
+        for (at, ((counts, in_a_row), wait_ms)) in lies.into_iter().enumerate() {
+            story.now_ms += wait_ms;
+            let row = failing_calls * (at as u32 + 1);
+            story.traffic_of("honest1", 0, failing_calls, row);
+            story.fails(FailureKind::Connect);
+            story.traffic_of("honest2", 0, failing_calls, row);
+            story.tells("liar", counts, in_a_row);
+            let long = story.now_ms >= began + SUSPICION_MAX_MS + 1_000;
+            prop_assert!(!long || story.vote() == Vote::Down, "{:?}", story.vote());
+        }
+    }
+
+    /// No probe, and fewer routers than three: at most a suspicion.
+    #[test]
+    fn live_calls_of_fewer_than_three_routers_alone_make_at_most_a_suspicion(
+        told in vec((lie(), select(vec!["r1", "r2"]), 0..3_000u64), 1..200),
+        routers in 0..4u32,
+    ) {
+        let mut story = Story::of_a_healthy_endpoint();
+        story.tell(Event::Routers(routers));
+        for ((counts, in_a_row), router, wait_ms) in told {
+            story.now_ms += wait_ms;
+            story.tells(router, counts, in_a_row);
+            prop_assert!(matches!(story.vote(), Vote::Up | Vote::Suspect), "{:?}", story.vote());
+        }
+    }
+}
+
+/// Any claim about calls, and about how many failed in a row.
+fn lie() -> impl Strategy<Value = (Counts, u32)> {
+    let claims = any::<(u32, u32, u32, u32, u32)>();
+    let claims = (claims, any::<[bool; 5]>(), any::<u32>(), any::<bool>());
+    claims.prop_map(|((ok, health, rate_limited, overloaded, config), keep, row, failing)| {
+        let [ok, health, rate_limited, overloaded, config] =
+            [(ok, 0), (health, 1), (rate_limited, 2), (overloaded, 3), (config, 4)]
+                .map(|(claim, at): (u32, usize)| if keep[at] { claim } else { 0 });
+        let counts = Counts { ok, health, rate_limited, overloaded, config, ..Counts::default() };
+        (counts, if failing { row } else { 0 })
+    })
 }
