@@ -1,6 +1,6 @@
 //! What a provider's failure means: one reading for routers and probers.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::io;
 
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use trunkline_core::failure::{Failure, FailureKind};
 use trunkline_wire::sanitize::sanitize_provider_message;
 
 use crate::target::Credential;
+use crate::transport::SendError;
 
 /// A failed try: what decisions need, and what a person may read. Nothing in it can hold a key or a prompt
 /// in full: the provider's words are bounded and cleaned.
@@ -30,11 +31,13 @@ impl Failed {
     }
 
     /// A failed send, before an answer began.
-    pub(crate) fn of_send(error: &hyper_util::client::legacy::Error) -> Self {
-        if error.is_connect() {
-            return connect_failure(error);
+    pub(crate) fn of_send(error: &SendError) -> Self {
+        match error {
+            SendError::Connect(error) => connect_failure(error.as_ref()),
+            SendError::Broken => {
+                Self::new(FailureKind::Reset, "the connection broke before an answer began")
+            }
         }
-        Self::new(FailureKind::Reset, "the connection broke before an answer began")
     }
 
     /// An answer whose body broke off.
@@ -77,8 +80,8 @@ impl Failed {
     }
 }
 
-fn connect_failure(error: &hyper_util::client::legacy::Error) -> Failed {
-    let mut source = error.source();
+fn connect_failure(error: &(dyn StdError + 'static)) -> Failed {
+    let mut source = Some(error);
     while let Some(cause) = source {
         let text = cause.to_string();
         if text.contains("dns error") {

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::Response;
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
-use hyper::body::Incoming;
 use trunkline_core::catalog::Dialect;
 use trunkline_core::failure::FailureKind;
 use trunkline_wire::chunk::{ChunkScan, FinishReason, scan_chunk};
@@ -20,7 +19,7 @@ use trunkline_wire::sse::{Event, EventKind, Splitter};
 use crate::anthropic::stream::{StreamState, Translator};
 use crate::classify::Failed;
 use crate::target::Credential;
-use crate::transport::Call;
+use crate::transport::{Body, Call};
 use crate::whole;
 
 /// One chunk of a stream.
@@ -51,7 +50,7 @@ pub enum Item {
 
 /// A provider's stream.
 pub struct EventStream {
-    body: Incoming,
+    body: Body,
     splitter: Splitter,
     translator: Option<Box<Translation>>,
     operation: Operation,
@@ -68,10 +67,7 @@ struct Translation {
 }
 
 impl EventStream {
-    pub(crate) async fn open(
-        response: Response<Incoming>,
-        call: &Call<'_>,
-    ) -> Result<Self, Failed> {
+    pub(crate) async fn open(response: Response<Body>, call: &Call<'_>) -> Result<Self, Failed> {
         whole::plain(&response)?;
         if !is_event_stream(&response) {
             return Err(no_stream(response).await);
@@ -232,13 +228,13 @@ fn malformed() -> Failed {
     Failed::new(FailureKind::Undecodable, "a chunk of the stream is not what the dialect demands")
 }
 
-fn is_event_stream(response: &Response<Incoming>) -> bool {
+fn is_event_stream(response: &Response<Body>) -> bool {
     let content_type = response.headers().get(CONTENT_TYPE);
     content_type.is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Some providers answer an error as plain JSON with status 200 where a stream was asked for.
-async fn no_stream(response: Response<Incoming>) -> Failed {
+async fn no_stream(response: Response<Body>) -> Failed {
     let body = whole::bounded(response, whole::MAX_ERROR_BYTES).await.unwrap_or_default();
     let says_error = serde_json::from_slice::<serde_json::Value>(&body)
         .is_ok_and(|v| v.get("error").is_some_and(|e| !e.is_null()));

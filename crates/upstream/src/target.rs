@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use trunkline_core::catalog::{Dialect, Endpoint, Provider};
 use trunkline_wire::operation::Operation;
 
 use crate::anthropic;
 use crate::guard;
+use crate::transport::Origin;
 
 /// A provider's secret. It can be sent, and nothing else: no `Debug`, no `Display`, no serialisation.
 #[derive(Clone)]
@@ -58,6 +59,8 @@ pub enum TargetError {
 #[derive(Clone)]
 pub struct Target {
     pub(crate) dialect: Dialect,
+    pub(crate) origin: Origin,
+    /// The path of each operation.
     pub(crate) chat: Uri,
     pub(crate) completion: Uri,
     pub(crate) embedding: Uri,
@@ -84,11 +87,13 @@ impl Target {
         endpoint: &Endpoint,
         credentials: &[Credential],
     ) -> Result<Self, TargetError> {
+        let bad = |reason: &dyn std::fmt::Display| TargetError::BaseUrl(reason.to_string());
         let at = |path: &str| {
-            let url = format!("{}{path}", provider.base_url);
-            let url = Uri::try_from(url).map_err(|e| TargetError::BaseUrl(e.to_string()))?;
-            admit(url)
+            let url = Uri::try_from(format!("{}{path}", provider.base_url)).map_err(|e| bad(&e))?;
+            let path = url.path_and_query().cloned().ok_or_else(|| bad(&"it has no path"))?;
+            Ok(Uri::from(path))
         };
+        let base = admit(Uri::try_from(&provider.base_url).map_err(|e| bad(&e))?)?;
         let (chat, models) = match provider.dialect {
             Dialect::OpenAi => (Operation::Chat.path(), "/models"),
             Dialect::Anthropic => (anthropic::MESSAGES_PATH, anthropic::MODELS_PATH),
@@ -98,8 +103,11 @@ impl Target {
         if headers.is_empty() {
             headers.push(plain_headers(provider.dialect));
         }
+        let host = host(&base).ok_or_else(|| bad(&"it names no host"))?;
+        headers.iter_mut().for_each(|headers| _ = headers.insert(HOST, host.clone()));
         Ok(Self {
             dialect: provider.dialect,
+            origin: Origin::of(&base),
             chat: at(chat)?,
             completion: at(Operation::Completion.path())?,
             embedding: at(Operation::Embedding.path())?,
@@ -112,7 +120,7 @@ impl Target {
         })
     }
 
-    pub(crate) fn url(&self, operation: Operation) -> &Uri {
+    pub(crate) fn path(&self, operation: Operation) -> &Uri {
         match operation {
             Operation::Chat => &self.chat,
             Operation::Completion => &self.completion,
@@ -128,6 +136,19 @@ fn admit(url: Uri) -> Result<Uri, TargetError> {
     match literal {
         Ok(address) if guard::forbidden(address) => Err(TargetError::Forbidden(host.to_owned())),
         Ok(_) | Err(_) => Ok(url),
+    }
+}
+
+/// `Host` names the port only where it is not the scheme's own, as browsers do.
+fn host(base: &Uri) -> Option<HeaderValue> {
+    let own = match base.scheme_str() {
+        Some("https") => 443,
+        Some(_) | None => 80,
+    };
+    let host = base.host()?;
+    match base.port_u16().filter(|port| *port != own) {
+        Some(port) => HeaderValue::try_from(format!("{host}:{port}")).ok(),
+        None => HeaderValue::try_from(host).ok(),
     }
 }
 

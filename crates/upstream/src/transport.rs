@@ -2,15 +2,13 @@
 //! redirects, no proxies, no retries, no total timeout. Deadlines are the caller's.
 
 mod connect;
+mod pool;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use trunkline_core::catalog::Dialect;
 use trunkline_core::failure::FailureKind;
 use trunkline_wire::operation::Operation;
@@ -21,10 +19,8 @@ use crate::events::EventStream;
 use crate::retry_after::retry_after_ms;
 use crate::target::Target;
 use crate::whole::{self, Whole};
-use connect::Connector;
-
-/// Idle connections are let go before most load balancers (60 s) cut them under a request.
-const POOL_IDLE: Duration = Duration::from_secs(30);
+use pool::Pool;
+pub(crate) use pool::{Body, Origin, SendError};
 
 /// The client could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +44,7 @@ pub struct Call<'a> {
 /// The connections to all providers.
 #[derive(Clone)]
 pub struct Transport {
-    client: Client<Connector, Full<Bytes>>,
+    pool: Pool,
 }
 
 impl Transport {
@@ -57,11 +53,7 @@ impl Transport {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, TransportError> {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(connect::connector()?);
-        Ok(Self { client })
+        Ok(Self { pool: Pool::new(connect::connector()?) })
     }
 
     /// Asks for a whole answer and reads it to its end.
@@ -95,21 +87,29 @@ impl Transport {
     ) -> Result<Vec<String>, Failed> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = target.models.clone();
-        *request.headers_mut() = credential_headers(target, credential)?;
-        let response = self.client.request(request).await.map_err(|e| Failed::of_send(&e))?;
-        let response = checked(response).await?;
+        let response = self.request(request, target, credential).await?;
         let body = whole::bounded(response, whole::MAX_ANSWER_BYTES).await?;
         anthropic::models::ids(&body)
             .map_err(|_| Failed::new(FailureKind::Undecodable, "the model list is not readable"))
     }
 
-    async fn send(&self, call: &Call<'_>) -> Result<Response<Incoming>, Failed> {
+    async fn send(&self, call: &Call<'_>) -> Result<Response<Body>, Failed> {
         let mut request = Request::new(Full::new(body(call)?));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = call.target.url(call.operation).clone();
-        *request.headers_mut() = credential_headers(call.target, call.credential)?;
-        let response = self.client.request(request).await.map_err(|e| Failed::of_send(&e))?;
-        checked(response).await.map_err(|failed| failed.without(&call.target.secrets))
+        *request.uri_mut() = call.target.path(call.operation).clone();
+        let sent = self.request(request, call.target, call.credential).await;
+        sent.map_err(|failed| failed.without(&call.target.secrets))
+    }
+
+    async fn request(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        target: &Target,
+        credential: usize,
+    ) -> Result<Response<Body>, Failed> {
+        *request.headers_mut() = credential_headers(target, credential)?;
+        let response = self.pool.send(&target.origin, request).await;
+        checked(response.map_err(|error| Failed::of_send(&error))?).await
     }
 }
 
@@ -143,7 +143,7 @@ fn body(call: &Call<'_>) -> Result<Bytes, Failed> {
 }
 
 /// The answer if its status is a success, else the failure it stands for.
-async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Failed> {
+async fn checked(response: Response<Body>) -> Result<Response<Body>, Failed> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);

@@ -4,7 +4,6 @@ use bytes::{Bytes, BytesMut};
 use http::Response;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use trunkline_core::catalog::Dialect;
 use trunkline_core::failure::FailureKind;
 use trunkline_wire::answer::{AnswerScan, scan_answer};
@@ -13,7 +12,7 @@ use trunkline_wire::operation::Operation;
 
 use crate::anthropic;
 use crate::classify::Failed;
-use crate::transport::Call;
+use crate::transport::{Body, Call};
 
 /// The longest answer that is held: a thousand embeddings of 3,072 numbers in text are about 32 MiB.
 pub const MAX_ANSWER_BYTES: usize = 48 << 20;
@@ -29,7 +28,7 @@ pub struct Whole {
     pub scan: AnswerScan,
 }
 
-pub(crate) async fn read(response: Response<Incoming>, call: &Call<'_>) -> Result<Whole, Failed> {
+pub(crate) async fn read(response: Response<Body>, call: &Call<'_>) -> Result<Whole, Failed> {
     plain(&response)?;
     if !is_json(&response) {
         return Err(Failed::new(FailureKind::Undecodable, "the answer's content type is not JSON"));
@@ -81,13 +80,13 @@ pub(crate) fn empty_means(
     }
 }
 
-fn is_json(response: &Response<Incoming>) -> bool {
+fn is_json(response: &Response<Body>) -> bool {
     let Some(content_type) = response.headers().get(CONTENT_TYPE) else { return true };
     content_type.as_bytes().windows(4).any(|w| w.eq_ignore_ascii_case(b"json"))
 }
 
 /// The body, or a failure as soon as it is longer than `limit` bytes.
-pub(crate) async fn bounded(response: Response<Incoming>, limit: usize) -> Result<Bytes, Failed> {
+pub(crate) async fn bounded(response: Response<Body>, limit: usize) -> Result<Bytes, Failed> {
     let mut body = response.into_body();
     let first = piece(&mut body).await?.unwrap_or_default();
     let mut next = piece(&mut body).await?;
@@ -110,7 +109,7 @@ pub(crate) async fn bounded(response: Response<Incoming>, limit: usize) -> Resul
 }
 
 /// The next piece of a body; `None` at its end.
-async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Failed> {
+async fn piece(body: &mut Body) -> Result<Option<Bytes>, Failed> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| Failed::broken_off())?.into_data() {
             return Ok(Some(data));
@@ -121,7 +120,7 @@ async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Failed> {
 
 /// An answer that came compressed although nobody asked for that: nothing could be read in it, and what it
 /// swells to is unknown.
-pub(crate) fn plain(response: &Response<Incoming>) -> Result<(), Failed> {
+pub(crate) fn plain(response: &Response<Body>) -> Result<(), Failed> {
     let encoding = response.headers().get(CONTENT_ENCODING);
     if encoding.is_none_or(|e| e.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Ok(());
