@@ -11,8 +11,9 @@ use trunkline_wire::operation::Operation;
 use crate::anthropic;
 use crate::guard;
 
-/// A provider's secret. It can be sent, and nothing else: no `Debug`, no `Display`, no serialisation.
-#[derive(Clone)]
+/// A provider's secret. It can be sent, or compared with another of ours to see whether it was replaced, and
+/// nothing else: no `Debug`, no `Display`, no serialisation.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credential(HeaderValue);
 
 impl Credential {
