@@ -28,6 +28,9 @@ pub mod provider;
 )]
 pub mod client;
 
+#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement that fails ends")]
+pub mod convergence;
+
 pub mod frames;
 pub mod json;
 

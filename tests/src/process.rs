@@ -1,11 +1,12 @@
 //! A program in a process of its own: its start, its log, its signals and its end. A log is kept in
 //! `target/test-logs` when its test fails.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a log that is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// All processes that this program started and that have not ended, by number.
+static RUNNING: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
 
 /// A process. Dropping it ends it at once.
 pub struct Process {
@@ -35,6 +39,7 @@ impl Process {
     pub fn start(name: &str, command: &mut Command) -> Self {
         let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = streams.spawn().unwrap_or_else(|e| panic!("{name} cannot be run: {e}"));
+        running().insert(child.id(), name.to_owned());
         let log = child.stderr.take().expect("the log is piped");
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&lines);
@@ -124,6 +129,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        running().remove(&self.child.id());
         if std::thread::panicking() {
             self.keep_log();
         }
@@ -145,6 +151,15 @@ fn target() -> PathBuf {
     let this = std::env::current_exe().unwrap_or_default();
     let target = this.ancestors().find(|folder| folder.ends_with("target"));
     target.map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+/// The processes that this program started and that have not ended: number and name.
+pub fn all() -> Vec<(u32, String)> {
+    running().iter().map(|(number, name)| (*number, name.clone())).collect()
+}
+
+fn running() -> MutexGuard<'static, BTreeMap<u32, String>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A program of this project, beside the tests'.

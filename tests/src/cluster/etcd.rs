@@ -69,8 +69,7 @@ impl Members {
                 process: None,
             });
         }
-        let mut doors = network;
-        if let Some(network) = &mut doors {
+        if let Some(network) = network {
             for member in &mut members {
                 member.client_door = network.door(&member.name, member.client.address).await;
                 member.peer_door = network.door(&member.name, member.peer.address).await;
@@ -78,7 +77,7 @@ impl Members {
         }
         let mut members = Self { members, _folder: folder };
         for number in 0..count {
-            members.restart(number, doors.as_deref());
+            members.restart(number);
         }
         members.wait_until_serving().await;
         members
@@ -137,14 +136,11 @@ impl Members {
     }
 
     /// Starts a member that was killed, on the data it had.
-    pub fn restart(&mut self, number: usize, network: Option<&Network>) {
+    pub fn restart(&mut self, number: usize) {
         let peers: Vec<String> = self.members.iter().map(Member::as_peer).collect();
         let member = &mut self.members[number];
-        let process = Process::start(&member.name, &mut member.command(&peers.join(",")));
-        if let Some(network) = network {
-            network.know(&member.name, process.id());
-        }
-        member.process = Some(process);
+        let mut command = member.command(&peers.join(","));
+        member.process = Some(Process::start(&member.name, &mut command));
     }
 
     /// Waits until the cluster takes reads, which needs a quorum.

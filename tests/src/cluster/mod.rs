@@ -22,11 +22,16 @@ mod stand_in;
 mod table;
 mod wrong_clock;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
+use trunkline_core::observation::Vote;
+use trunkline_spec::observation::decode_observation;
+use trunkline_store::keys::OBSERVATIONS;
+use trunkline_store::{KeyValue, Store};
 
 use crate::process::Process;
 use crate::provider::Provider;
@@ -127,24 +132,54 @@ impl Cluster {
     /// Waits until every router has the same table.
     ///
     /// # Panics
-    /// When two routers at one revision have different digests, which no bug of timing excuses; or when the
-    /// tables stay different.
+    /// When they do not come to, or when two routers at one revision had different ones.
     pub async fn agree(&self) {
-        let mut seen = table::Digests::default();
-        let equal = async || {
-            let mut digests = Vec::new();
-            for table in &self.tables {
-                digests.push(seen.note(&table.status().await));
-            }
-            digests.windows(2).all(|pair| pair.first() == pair.last())
-        };
-        until("all routers have one table", equal).await;
+        assert!(self.digests_equal().await, "routers have different tables");
     }
 
-    /// The routers' names.
-    #[must_use]
-    pub fn router_names(&self) -> Vec<String> {
-        (0..self.routers.len()).map(|number| format!("router-{number}")).collect()
+    /// Waits until every router has the same table. False when they do not come to, and at once when two
+    /// routers at one revision have different digests: no delay excuses that.
+    pub async fn digests_equal(&self) -> bool {
+        let (mut seen, deadline) = (table::Digests::default(), Instant::now() + PATIENCE);
+        while Instant::now() < deadline {
+            let mut digests = BTreeSet::new();
+            for table in &self.tables {
+                let status = table.status().await;
+                if !seen.fits(&status) {
+                    return false;
+                }
+                digests.insert(status.table_digest);
+            }
+            if digests.len() <= 1 {
+                return true;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        false
+    }
+
+    /// Waits until every router has applied this revision.
+    ///
+    /// # Panics
+    /// When one does not.
+    pub async fn wait_for_revision(&self, revision: u64) {
+        for table in &self.tables {
+            let applied = async || table.revision().await >= revision;
+            until(&format!("every router applies revision {revision}"), applied).await;
+        }
+    }
+
+    /// What a prober says in the store, endpoint by endpoint.
+    ///
+    /// # Panics
+    /// When the store does not answer, or holds what is no observation.
+    pub async fn votes_of(&self, prober: &str) -> Vec<Vote> {
+        let listed = self.etcd.store().list(&format!("{OBSERVATIONS}{prober}/")).await;
+        let records = listed.expect("etcd serves").entries;
+        let vote = |record: &KeyValue| {
+            decode_observation(&record.value).expect("an observation in the store").vote
+        };
+        records.iter().map(vote).collect()
     }
 
     /// The provider of this name.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::door::{Condition, pass};
 use super::owner;
+use crate::process;
 
 /// Who connects without being a part of the cluster: the test itself.
 const STRANGER: &str = "test";
@@ -23,8 +24,6 @@ pub struct Network {
 
 #[derive(Default)]
 struct Links {
-    /// The parts' processes.
-    parts: Vec<(u32, String)>,
     /// In the order in which they were told: the last that fits a link counts.
     rules: Vec<Rule>,
     known: BTreeMap<(String, String), watch::Sender<Condition>>,
@@ -75,21 +74,13 @@ impl Network {
         self.doors.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((near, peer)) = listener.accept().await {
-                let link = {
-                    let mut links = lock(&links);
-                    let from = owner::of(peer, &links.parts).unwrap_or(STRANGER.to_owned());
-                    links.link(from, &to)
-                };
+                let from = owner::of(peer, &process::all()).unwrap_or(STRANGER.to_owned());
+                let link = lock(&links).link(from, &to);
                 connections.spawn(pass(near, target, link));
                 while connections.try_join_next().is_some() {}
             }
         });
         address
-    }
-
-    /// Makes a process known as a part, so that its connections are recognised.
-    pub fn know(&self, name: &str, process: u32) {
-        lock(&self.links).parts.push((process, name.to_owned()));
     }
 
     /// Sets the condition of all links from one part to another, as the connections are opened: routers and
@@ -137,7 +128,6 @@ mod tests {
                 let _ = tokio::io::copy(&mut out, &mut into).await;
             }
         });
-        network.know("me", std::process::id());
         let address = network.door("echo", target).await;
         (network, TcpStream::connect(address).await.unwrap())
     }
@@ -153,7 +143,7 @@ mod tests {
         let (network, mut socket) = network().await;
         assert!(echoes(&mut socket).await);
         let known = lock(&network.links).known.keys().next().cloned();
-        assert_eq!(known, Some(("me".to_owned(), "echo".to_owned())));
+        assert_eq!(known, Some((STRANGER.to_owned(), "echo".to_owned())));
     }
 
     #[tokio::test]
@@ -161,7 +151,7 @@ mod tests {
         for condition in [Condition::Lost, Condition::HalfOpen] {
             let (network, mut socket) = network().await;
             assert!(echoes(&mut socket).await);
-            network.set("me", "ec*", condition);
+            network.set(STRANGER, "ec*", condition);
             assert!(!echoes(&mut socket).await);
             network.heal();
             let mut byte = [0];
@@ -183,7 +173,7 @@ mod tests {
     async fn a_delay_counts_for_each_direction_and_only_for_its_link() {
         let (network, mut socket) = network().await;
         network.set("you", "echo", Condition::Lost);
-        network.set("me", "echo", Condition::Delayed(Duration::from_millis(40)));
+        network.set(STRANGER, "echo", Condition::Delayed(Duration::from_millis(40)));
         let began = Instant::now();
         assert!(echoes(&mut socket).await);
         assert!(began.elapsed() >= Duration::from_millis(80), "{:?}", began.elapsed());

@@ -33,6 +33,7 @@ pub struct Plan {
     etcd: usize,
     providers: Vec<Provider>,
     policy: Value,
+    config: Value,
     paths: Paths,
     /// How far off the clocks of processes are, in seconds.
     clocks: BTreeMap<String, i64>,
@@ -47,6 +48,7 @@ impl Default for Plan {
             etcd: 1,
             providers: Vec::new(),
             policy: json!({}),
+            config: json!({}),
             paths: Paths::Doors,
             clocks: BTreeMap::new(),
         }
@@ -90,6 +92,12 @@ impl Plan {
         Self { policy: overlay(self.policy, keys), ..self }
     }
 
+    /// Sets keys of every router's configuration.
+    #[must_use]
+    pub fn config(self, keys: Value) -> Self {
+        Self { config: overlay(self.config, keys), ..self }
+    }
+
     /// Lets the parts reach each other this way.
     #[must_use]
     pub fn paths(self, paths: Paths) -> Self {
@@ -124,15 +132,8 @@ impl Plan {
             }
         }
         let routers = self.start_routers(&etcd, &folder).await;
-        for (number, router) in routers.iter().enumerate() {
-            network.know(&format!("router-{number}"), router.process.id());
-        }
-        let mut probers = Vec::new();
-        for number in 0..self.probers {
-            let prober = self.start_prober(number, &etcd, &folder);
-            network.know(&prober.name, prober.process.id());
-            probers.push(prober);
-        }
+        let prober = |number| self.start_prober(number, &etcd, &folder);
+        let probers = (0..self.probers).map(prober).collect();
         let tables = routers.iter().map(Table::of).collect();
         let providers = self.providers;
         Cluster {
@@ -156,6 +157,7 @@ impl Plan {
             let zone = Cluster::zone_of(number, self.zones);
             let setup = Setup::new(&providers)
                 .policy(self.policy.clone())
+                .config(self.config.clone())
                 .config(json!({"node_id": name, "zone": zone}))
                 .etcd(&etcd.urls())
                 .environment(&self.environment(&name, folder));

@@ -94,13 +94,9 @@ fn signed<T>(message: T) -> Request<T> {
 pub struct Digests(BTreeMap<i64, String>);
 
 impl Digests {
-    /// Takes one in and returns it.
-    ///
-    /// # Panics
-    /// When another was seen at the same revision.
-    pub fn note(&mut self, status: &RouterStatus) -> String {
-        let seen = self.0.entry(status.applied_revision).or_insert(status.table_digest.clone());
-        assert_eq!(*seen, status.table_digest, "at revision {}", status.applied_revision);
-        status.table_digest.clone()
+    /// Takes one in; false when another was seen at the same revision.
+    pub fn fits(&mut self, status: &RouterStatus) -> bool {
+        let digest = &status.table_digest;
+        self.0.entry(status.applied_revision).or_insert_with(|| digest.clone()) == digest
     }
 }
