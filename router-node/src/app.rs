@@ -24,6 +24,7 @@ use trunkline_store::{
 use crate::admin::Admin;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
+use crate::evidence::{Reporter, board};
 use crate::generations;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
@@ -104,6 +105,8 @@ pub struct Running {
     pub tasks: Tasks,
     /// Where callers connect.
     pub address: SocketAddr,
+    /// Who it is.
+    pub identity: Identity,
     registration: Registration,
     grace: Duration,
 }
@@ -230,17 +233,26 @@ pub async fn start(
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
+    let collector = board::collect(Arc::clone(&router), identity.clone(), shutdown.clone());
+    tasks.spawn("evidence", collector);
+    let reporter = Reporter {
+        router: Arc::clone(&router),
+        store: Arc::clone(&store),
+        identity: identity.clone(),
+        tls: config.evidence_tls.clone(),
+    };
+    tasks.spawn("reports", reporter.run(shutdown.clone()));
     tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
     tasks.spawn("metrics", observability.metrics.clone().keep_up(shutdown.clone()));
     let routes = OpsRoutes { readiness, metrics: observability.metrics.clone(), extra: Vec::new() };
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
-    let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity);
+    let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
     serve_admin(&mut tasks, config, listeners.admin, api, &shutdown)?;
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    Ok(Running { router, store, shutdown, tasks, address, registration, grace })
+    Ok(Running { router, store, shutdown, tasks, address, identity, registration, grace })
 }
 
 /// The disk snapshot of a store on other machines.

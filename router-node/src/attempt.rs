@@ -185,6 +185,7 @@ impl Course {
             Ok(Asked::Stream(stream)) => {
                 if let Some(lane) = held.lane() {
                     lane.meter.first_content(began.elapsed().as_secs_f64());
+                    lane.load.outcomes.first_content(began.elapsed());
                 }
                 Ok(Yield::Stream(stream, held))
             }

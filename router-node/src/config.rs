@@ -18,6 +18,8 @@ use trunkline_runtime::telemetry::LogFormat;
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_spec::{Problems, load};
 
+use crate::evidence::link::ProberTls;
+
 pub use bootstrap::{Documents, Written, check};
 pub use cli::{Cli, DemoArgs, DevArgs, LocalPorts, ServeArgs};
 pub use dev::{Dev, KnownProvider, known_providers};
@@ -46,6 +48,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// TLS on the admin port; `None` for plain text, which is refused beyond loopback unless allowed.
     pub admin_tls: Option<TlsFiles>,
+    /// TLS to probers that ask for it.
+    pub evidence_tls: Option<ProberTls>,
     /// Documents for a store that has none.
     pub bootstrap: Bootstrap,
     /// The secret that keys are hashed with; `None` for no pepper.

@@ -18,6 +18,7 @@ use trunkline_store::port::{Expect, Store};
 
 use crate::app::{self, Listeners, Observability, Running};
 use crate::config::{Config, Dev, DevArgs, Drain, ServeArgs, StoreConfig};
+use crate::evidence::local;
 use crate::fold::{CATALOG, KEYS, POLICY};
 
 use crate::serve::ConfiguredSecrets;
@@ -128,9 +129,11 @@ fn start_probers(running: &mut Running) {
         let secrets = Arc::new(|reference: &SecretRef| ConfiguredSecrets.find(reference));
         let id = ProberId::new(&format!("dev-{zone}"));
         let prober = ProberConfig::new(id, Zone::new(zone), secrets);
-        // Live traffic is not reported to them: they work by probes alone.
-        let (_, evidence) = mailbox();
+        let (sender, evidence) = mailbox();
         let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
+        let (router, identity) = (Arc::clone(&running.router), running.identity.clone());
+        let report = local::report(router, identity, sender, shutdown.clone());
+        running.tasks.spawn("reports to a prober", report);
         running.tasks.spawn("prober", health_prober::app::run(prober, store, evidence, shutdown));
     }
 }

@@ -14,6 +14,8 @@ pub mod rejection;
 pub mod relay;
 pub mod streaming;
 
+pub mod evidence;
+
 pub mod disk;
 pub mod fold;
 pub mod follow;

@@ -14,6 +14,8 @@ use trunkline_core::id::{EndpointId, ModelId};
 use trunkline_core::plan::LocalLoad;
 use trunkline_core::throttle::{Accepted, Throttle};
 
+use crate::evidence::outcomes::Outcomes;
+
 /// A rate limit that does not say for how long: about the shortest window in use.
 const COOLDOWN_DEFAULT_MS: u64 = 2_000;
 /// A refused credential is left alone this long before it is tried again.
@@ -47,6 +49,8 @@ impl Clock {
 /// One endpoint's local state.
 #[derive(Debug, Default)]
 pub struct EndpointLoad {
+    /// What probers are told of its calls.
+    pub outcomes: Outcomes,
     in_flight: AtomicU32,
     ghost: AtomicU64,
     /// Until when each credential is left alone.

@@ -16,6 +16,7 @@ use trunkline_wire::request::{Delivery as Asked, Peek};
 use crate::admission::Admission;
 use crate::attempt::{Course, Delivery, Permits, Release};
 use crate::auth::{KeyHolder, KeyPermit};
+use crate::evidence::Board;
 use crate::facts::facts_of;
 use crate::generations::Generations;
 use crate::heard::Heard;
@@ -40,6 +41,8 @@ pub struct Router {
     pub telemetry: Arc<Telemetry>,
     /// The bound on calls at once.
     pub admission: Arc<Admission>,
+    /// What probers are told of live calls.
+    pub evidence: Board,
     /// The time.
     pub clock: Clock,
     /// What was last heard of the store.

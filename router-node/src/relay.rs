@@ -216,6 +216,7 @@ impl Relay {
         {
             let spread = self.last_sent.saturating_duration_since(first);
             lane.meter.inter_token(spread.as_secs_f64() / (self.chunks - 1) as f64);
+            lane.load.outcomes.streamed(self.chunks - 1, spread);
         }
         if let Some(held) = self.held.take() {
             held.succeeded();

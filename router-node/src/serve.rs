@@ -15,6 +15,7 @@ use trunkline_upstream::{Credential, Transport};
 use crate::admission::Admission;
 use crate::config::{self, Documents};
 use crate::disk::Disk;
+use crate::evidence::Board;
 use crate::fold::{CATALOG, Fold, KEYS, POLICY};
 use crate::follow::Follower;
 use crate::generations::Generations;
@@ -115,6 +116,7 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
         generations: Arc::new(Generations::default()),
         telemetry,
         admission: Admission::new(setup.concurrency),
+        evidence: Board::new(),
         clock: Clock::start(),
         heard: Heard::default(),
     });

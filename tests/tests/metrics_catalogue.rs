@@ -3,17 +3,22 @@
 
 use std::path::Path;
 
-use trunkline_runtime::catalogue::section;
+use trunkline_runtime::catalogue::{Metric, section};
 
 const HEAD: &str = "# Metrics\n\nBoth programs answer `/metrics` on their operations port. Names are \
 `trunkline_<thing>_<unit>`, counters end in `_total`. No label holds text of a caller's. This page is made \
 from the code.\n";
 
+/// All metrics of a router.
+fn router() -> Vec<Metric> {
+    [router_node::telemetry::CATALOGUE, router_node::evidence::telemetry::CATALOGUE].concat()
+}
+
 #[test]
 fn the_page_of_metrics_is_what_the_programs_say() {
     let page = [
         HEAD.to_owned(),
-        section("router-node", router_node::telemetry::CATALOGUE),
+        section("router-node", &router()),
         section("health-prober", health_prober::telemetry::CATALOGUE),
     ]
     .join("\n");
@@ -30,8 +35,8 @@ fn the_page_of_metrics_is_what_the_programs_say() {
 
 #[test]
 fn every_name_keeps_the_rules() {
-    let all = router_node::telemetry::CATALOGUE.iter().chain(health_prober::telemetry::CATALOGUE);
-    for metric in all {
+    let router = router();
+    for metric in router.iter().chain(health_prober::telemetry::CATALOGUE) {
         let counter = metric.kind == trunkline_runtime::catalogue::Kind::Counter;
         assert!(metric.name.starts_with("trunkline_"), "{}", metric.name);
         assert_eq!(metric.name.ends_with("_total"), counter, "{}", metric.name);

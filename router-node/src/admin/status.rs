@@ -89,6 +89,8 @@ pub fn of_endpoint(view: &View, state: &EndpointState, lane: &Lane, now_ms: u64)
             votes_down: heard.down,
             votes_degraded: heard.degraded,
             votes_config: heard.config,
+            active: heard.active > 0,
+            passive: heard.passive > 0,
             ..Evidence::default()
         }),
         local_breaker: match lane.load.admission(now_ms) {

@@ -49,6 +49,7 @@ impl Held {
         if let Some(lane) = self.lane() {
             lane.load.succeeded(self.router.clock.now_ms());
             lane.meter.succeeded();
+            self.router.evidence.succeeded(&lane.load.outcomes);
         }
     }
 
@@ -57,6 +58,7 @@ impl Held {
         if let Some(lane) = self.lane() {
             lane.load.failed(&failed.failure, self.credential, self.router.clock.now_ms());
             lane.meter.failed(failed.failure.kind);
+            self.router.evidence.failed(&lane.load.outcomes, failed.failure.kind);
         }
     }
 }

@@ -76,6 +76,13 @@ pub fn check(args: &ServeArgs) -> Result<(Config, Documents), Problems> {
             check_tls(path, tls, &mut problems);
         }
     }
+    if let Some(tls) = &config.evidence_tls {
+        readable("evidence_tls.ca", &tls.ca, &mut problems);
+        if let Some((cert, key)) = &tls.identity {
+            readable("evidence_tls.cert", cert, &mut problems);
+            readable("evidence_tls.key", key, &mut problems);
+        }
+    }
     if let StoreConfig::Etcd { tls: Some(tls), .. } = &config.store {
         readable("store.etcd.tls.ca", &tls.ca, &mut problems);
         if let Some((cert, key)) = &tls.identity {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 
 use super::file::{
-    ConfigFile, EtcdTlsEntry, LogFormatEntry, LogLevel, StoreEntry, TlsEntry, default_snapshot_dir,
+    ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LogFormatEntry, LogLevel, StoreEntry, TlsEntry,
+    default_snapshot_dir,
 };
 
 /// Trunkline's router: serves inference calls and picks a provider for each.
@@ -113,6 +114,15 @@ pub struct TlsArgs {
         requires = "admin_tls_cert"
     )]
     pub admin_tls_client_ca: Option<PathBuf>,
+    /// Who signed probers' certificates
+    #[arg(long, env = "TRUNKLINE_EVIDENCE_CA", value_name = "FILE")]
+    pub evidence_ca: Option<PathBuf>,
+    /// This router's own certificate to probers
+    #[arg(long, env = "TRUNKLINE_EVIDENCE_CERT", value_name = "FILE", requires = "evidence_ca")]
+    pub evidence_cert: Option<PathBuf>,
+    /// The key of that certificate
+    #[arg(long, env = "TRUNKLINE_EVIDENCE_KEY", value_name = "FILE", requires = "evidence_ca")]
+    pub evidence_key: Option<PathBuf>,
 }
 
 /// Flags about documents and secrets.
@@ -257,6 +267,11 @@ impl TlsArgs {
         let admin = entry(&self.admin_tls_cert, &self.admin_tls_key, &self.admin_tls_client_ca);
         if let Some(tls) = admin {
             file.admin_tls = Some(tls);
+        }
+        if let Some(ca) = &self.evidence_ca {
+            let (cert, key) = (self.evidence_cert.as_deref(), self.evidence_key.as_deref());
+            file.evidence_tls =
+                Some(EvidenceTlsEntry { ca: here(ca), cert: cert.map(here), key: key.map(here) });
         }
     }
 }

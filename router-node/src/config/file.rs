@@ -26,6 +26,8 @@ pub struct ConfigFile {
     pub admin_tls: Option<TlsEntry>,
     /// Allows the admin API beyond loopback without `admin_tls` and its `client_ca`: whoever reaches it can then steer all traffic.
     pub allow_open_admin: bool,
+    /// TLS to the probers that this router tells what live traffic saw; needed where they listen with TLS.
+    pub evidence_tls: Option<EvidenceTlsEntry>,
     /// Documents for a store that has none; one that has them keeps its own.
     pub bootstrap: BootstrapEntry,
     /// The secret with which API keys are hashed; the same on every router. Keys are hashed without one when left out.
@@ -53,6 +55,7 @@ impl Default for ConfigFile {
             tls: None,
             admin_tls: None,
             allow_open_admin: false,
+            evidence_tls: None,
             bootstrap: BootstrapEntry::default(),
             key_pepper: None,
             limits: LimitsEntry::default(),
@@ -97,6 +100,20 @@ pub struct EtcdTlsEntry {
     /// Who signed etcd's certificates.
     pub ca: String,
     /// Our certificate, when etcd asks for one.
+    #[serde(default)]
+    pub cert: Option<String>,
+    /// The key of our certificate.
+    #[serde(default)]
+    pub key: Option<String>,
+}
+
+/// TLS to probers. All files are PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceTlsEntry {
+    /// Who signed probers' certificates.
+    pub ca: String,
+    /// This router's own certificate, when probers ask for one; another router's would make both count as one.
     #[serde(default)]
     pub cert: Option<String>,
     /// The key of our certificate.

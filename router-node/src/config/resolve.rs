@@ -9,8 +9,11 @@ use trunkline_runtime::telemetry::LogFormat;
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_spec::{Problems, catalog};
 
-use super::file::{ConfigFile, EtcdTlsEntry, LimitsEntry, LogFormatEntry, StoreEntry, TlsEntry};
+use super::file::{
+    ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LimitsEntry, LogFormatEntry, StoreEntry, TlsEntry,
+};
 use super::{Bootstrap, Config, Drain, EtcdTls, Limits, StoreConfig};
+use crate::evidence::link::ProberTls;
 
 /// The longest name of a zone or router, in characters: both become segments of store keys.
 const MAX_NAME_CHARS: usize = 128;
@@ -33,6 +36,7 @@ pub(super) fn resolve(file: &ConfigFile, folder: &Path) -> Result<Config, Proble
         store: reading.store(&file.store),
         tls: file.tls.as_ref().map(|tls| reading.tls("tls", tls)),
         admin_tls: file.admin_tls.as_ref().map(|tls| reading.tls("admin_tls", tls)),
+        evidence_tls: file.evidence_tls.as_ref().map(|tls| reading.evidence_tls(tls)),
         bootstrap: Bootstrap {
             catalog: reading.optional("bootstrap.catalog", file.bootstrap.catalog.as_ref()),
             policy: reading.optional("bootstrap.policy", file.bootstrap.policy.as_ref()),
@@ -158,14 +162,30 @@ impl Reading<'_> {
 
     fn etcd_tls(&mut self, entry: &EtcdTlsEntry) -> EtcdTls {
         let path = "store.etcd.tls";
-        let cert = self.optional(&format!("{path}.cert"), entry.cert.as_ref());
-        let key = self.optional(&format!("{path}.key"), entry.key.as_ref());
+        let identity = self.identity(path, entry.cert.as_ref(), entry.key.as_ref());
+        EtcdTls { ca: self.file(&format!("{path}.ca"), &entry.ca), identity }
+    }
+
+    fn evidence_tls(&mut self, entry: &EvidenceTlsEntry) -> ProberTls {
+        let path = "evidence_tls";
+        let identity = self.identity(path, entry.cert.as_ref(), entry.key.as_ref());
+        ProberTls { ca: self.file(&format!("{path}.ca"), &entry.ca), identity }
+    }
+
+    fn identity(
+        &mut self,
+        path: &str,
+        cert: Option<&String>,
+        key: Option<&String>,
+    ) -> Option<(PathBuf, PathBuf)> {
+        let cert = self.optional(&format!("{path}.cert"), cert);
+        let key = self.optional(&format!("{path}.key"), key);
         if cert.is_some() != key.is_some() {
             let missing = if cert.is_some() { "key" } else { "cert" };
             let message = format!("`cert` and `key` belong together; add `{missing}: …`");
             self.problems.add(path, message);
         }
-        EtcdTls { ca: self.file(&format!("{path}.ca"), &entry.ca), identity: cert.zip(key) }
+        cert.zip(key)
     }
 
     fn limits(&mut self, entry: &LimitsEntry) -> Limits {

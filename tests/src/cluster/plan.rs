@@ -174,6 +174,7 @@ impl Plan {
         let mut command = Command::new(beside("health-prober"));
         command.env_clear().args(["--id", &name, "--zone", &zone, "--log-format", "json"]);
         command.args(["--etcd-endpoints", &etcd.urls().join(","), "--ops", "127.0.0.1:0"]);
+        command.args(["--listen", "127.0.0.1:0"]);
         command.envs(self.environment(&name, folder));
         for provider in &self.providers {
             command.envs(provider.secrets());

@@ -26,6 +26,10 @@ pub struct Heard {
     pub down: u32,
     /// Opinions that it is down which rest on probes alone.
     pub down_active_only: u32,
+    /// Opinions that rest on probes, among others.
+    pub active: u32,
+    /// Opinions that rest on live traffic, among others.
+    pub passive: u32,
     /// Opinions that it is degraded.
     pub degraded: u32,
     /// Opinions that it refuses our credential or does not know the model.
@@ -59,6 +63,8 @@ impl Tally<'_> {
             voices: self.voices.len() as u32,
             down: count(|o| o.vote == Vote::Down),
             down_active_only: count(|o| o.vote == Vote::Down && !o.evidence.passive),
+            active: count(|o| o.evidence.active),
+            passive: count(|o| o.evidence.passive),
             degraded: count(|o| o.vote == Vote::Degraded),
             config: count(|o| o.vote == Vote::Config),
             outage: count(|o| matches!(o.vote, Vote::Suspect | Vote::Down | Vote::Recovering)),

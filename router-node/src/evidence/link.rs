@@ -1,0 +1,187 @@
+//! The link to one prober in another process: a stream of batches, opened again and again until the prober is gone
+//! from the store. What was collected while there was no stream is lost: it would be stale.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity as Certified};
+use trunkline_core::draw::{Rng, affinity_key};
+use trunkline_core::id::EndpointId;
+use trunkline_proto::health::v1::health_evidence_service_client::HealthEvidenceServiceClient;
+use trunkline_proto::health::v1::{ReportEvidenceRequest, ReportEvidenceResponse};
+use trunkline_runtime::BoxError;
+
+use super::board::{Collected, Urgency};
+use super::line::{Line, SIGN_EVERY};
+use crate::pipeline::Router;
+use crate::register::Identity;
+
+/// A prober that takes longer to accept a connection, or to open the stream, does not answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
+/// How often a silent connection is asked whether it is there, and how long it may take to say so.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
+/// The first wait before another try, at most; doubles …
+const BACK_OFF_MIN_MS: u64 = 100;
+/// … up to this.
+const BACK_OFF_MAX_MS: u64 = 5_000;
+/// Batches handed to the connection ahead of the network.
+const AHEAD: usize = 4;
+/// Bounds of the pace that a prober may name.
+const PACE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+/// The pace until it names one.
+const PACE_DEFAULT: Duration = Duration::from_secs(1);
+
+/// How probers' certificates are checked, and who we are to them. All files are PEM, and are read again for
+/// every connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProberTls {
+    /// Who signed probers' certificates.
+    pub ca: PathBuf,
+    /// Our certificate and its key; `None` when probers ask for none.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// The link to one prober.
+pub(super) struct Link {
+    pub(super) router: Arc<Router>,
+    pub(super) identity: Identity,
+    pub(super) prober: String,
+    pub(super) url: String,
+    pub(super) tls: Option<ProberTls>,
+}
+
+impl Link {
+    /// Keeps the stream up for as long as somebody polls.
+    pub(super) async fn run(self) {
+        let seed = format!("{}/{}", self.identity.node, self.prober);
+        let mut rng = Rng::new(affinity_key(seed.as_bytes()));
+        let mut back_off_ms = BACK_OFF_MIN_MS;
+        loop {
+            let collected = self.router.evidence.read();
+            let began = Instant::now();
+            if let Err(error) = self.stream(collected).await {
+                self.router.evidence.telemetry.stream_failed();
+                let (prober, url) = (&self.prober, &self.url);
+                tracing::debug!(prober, url, %error, "the stream of evidence to a prober failed");
+            }
+            if began.elapsed() > Duration::from_millis(BACK_OFF_MAX_MS) {
+                back_off_ms = BACK_OFF_MIN_MS;
+            }
+            sleep(Duration::from_millis(rng.next() % (back_off_ms + 1))).await;
+            back_off_ms = (2 * back_off_ms).min(BACK_OFF_MAX_MS);
+        }
+    }
+
+    async fn stream(&self, collected: broadcast::Receiver<Arc<Collected>>) -> Result<(), BoxError> {
+        let channel = timeout(ANSWER_DEADLINE, self.endpoint().await?.connect()).await??;
+        let (batches, sent) = mpsc::channel(AHEAD);
+        let mut client = HealthEvidenceServiceClient::new(channel);
+        let opened = client.report_evidence(ReceiverStream::new(sent));
+        let answers = timeout(ANSWER_DEADLINE, opened).await??.into_inner();
+        let _up = self.router.evidence.telemetry.stream();
+        tracing::info!(prober = self.prober, url = self.url, "reporting live traffic");
+        let line = Line::new(self.identity.clone());
+        let (pace, due, sign_at) = (PACE_DEFAULT, Instant::now(), Instant::now());
+        Flow { link: self, line, answers, pace, due, sign_at }.run(collected, batches).await
+    }
+
+    async fn endpoint(&self) -> Result<Endpoint, BoxError> {
+        let (every, patience) = KEEP_ALIVE;
+        let endpoint = Endpoint::from_shared(self.url.clone())?
+            .connect_timeout(ANSWER_DEADLINE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(every)
+            .keep_alive_timeout(patience)
+            .keep_alive_while_idle(true);
+        if !self.url.starts_with("https://") {
+            return Ok(endpoint);
+        }
+        let tls = self.tls.as_ref().ok_or("it wants TLS: name `evidence_tls` with its `ca`")?;
+        let mut config =
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(&tls.ca).await?));
+        if let Some((cert, key)) = &tls.identity {
+            config = config.identity(Certified::from_pem(pem(cert).await?, pem(key).await?));
+        }
+        Ok(endpoint.tls_config(config)?)
+    }
+}
+
+async fn pem(path: &PathBuf) -> Result<Vec<u8>, BoxError> {
+    let read = tokio::fs::read(path).await;
+    read.map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// A stream that is up.
+struct Flow<'a> {
+    link: &'a Link,
+    line: Line,
+    answers: Streaming<ReportEvidenceResponse>,
+    pace: Duration,
+    /// Before this, only what is urgent is sent.
+    due: Instant,
+    /// At this time something is sent in any case.
+    sign_at: Instant,
+}
+
+impl Flow<'_> {
+    async fn run(
+        mut self,
+        mut collected: broadcast::Receiver<Arc<Collected>>,
+        batches: mpsc::Sender<ReportEvidenceRequest>,
+    ) -> Result<(), BoxError> {
+        let telemetry = &self.link.router.evidence.telemetry;
+        loop {
+            let (send_at, urgency) = self.next();
+            tokio::select! {
+                told = collected.recv() => match told {
+                    Ok(told) => telemetry.dropped(self.line.add(told)),
+                    Err(RecvError::Lagged(missed)) => telemetry.dropped(missed),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                answer = self.answers.message() => {
+                    let answer = answer?.ok_or("the prober ended the stream")?;
+                    self.follow(answer);
+                }
+                // A prober that does not read keeps its batches waiting here, and the oldest go.
+                room = ready_at(send_at, &batches) => {
+                    room?.send(self.line.batch());
+                    telemetry.sent(urgency);
+                    self.due = Instant::now() + self.pace;
+                    self.sign_at = Instant::now() + SIGN_EVERY;
+                }
+            }
+        }
+    }
+
+    /// When the next batch goes, and how urgent it is.
+    fn next(&self) -> (Instant, Urgency) {
+        match self.line.urgency() {
+            Some(Urgency::Urgent) => (Instant::now(), Urgency::Urgent),
+            Some(Urgency::Usual) => (self.due, Urgency::Usual),
+            None => (self.sign_at, Urgency::Usual),
+        }
+    }
+
+    fn follow(&mut self, answer: ReportEvidenceResponse) {
+        if let Some(wanted) = answer.interest {
+            let ids = wanted.endpoint_ids.iter().filter_map(|id| EndpointId::parse(id));
+            self.line.want(Arc::new(ids.collect::<BTreeSet<_>>()));
+        }
+        if let Some(pace) = answer.pace.and_then(|pace| Duration::try_from(pace).ok()) {
+            let (least, most) = PACE;
+            self.pace = pace.clamp(least, most);
+        }
+    }
+}
+
+async fn ready_at<T>(at: Instant, to: &mpsc::Sender<T>) -> Result<mpsc::Permit<'_, T>, BoxError> {
+    sleep_until(at).await;
+    to.reserve().await.map_err(|_| BoxError::from("the connection is gone"))
+}
