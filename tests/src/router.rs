@@ -161,11 +161,7 @@ impl Router {
 
     /// The sum of a metric over the series whose labels contain `labels`.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let operations = Client { address: self.ops, key: String::new() };
-        let page = operations.get("/metrics").await.text();
-        let series = page.lines().filter_map(|line| line.strip_prefix(name));
-        let labelled = series.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels));
-        labelled.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        metric(self.ops, name, labels).await
     }
 
     /// Asks it to end, waits until it has, and returns its log.
@@ -192,6 +188,15 @@ impl Router {
         }
         panic!("the router is not ready: {:#?}", self.process.lines());
     }
+}
+
+/// The sum of a metric at an operations port over the series whose labels contain `labels`.
+pub async fn metric(operations: SocketAddr, name: &str, labels: &str) -> f64 {
+    let operations = Client { address: operations, key: String::new() };
+    let page = operations.get("/metrics").await.text();
+    let series = page.lines().filter_map(|line| line.strip_prefix(name));
+    let labelled = series.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels));
+    labelled.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 fn listening(line: &str) -> Option<[SocketAddr; 3]> {

@@ -18,8 +18,10 @@ mod load;
 mod network;
 mod owner;
 mod plan;
+mod prober;
 mod stand_in;
 mod table;
+mod witness;
 mod wrong_clock;
 
 use std::collections::BTreeSet;
@@ -33,7 +35,6 @@ use trunkline_spec::observation::decode_observation;
 use trunkline_store::keys::OBSERVATIONS;
 use trunkline_store::{KeyValue, Store};
 
-use crate::process::Process;
 use crate::provider::Provider;
 use crate::router::Router;
 
@@ -42,9 +43,11 @@ pub use etcd::Members;
 pub use load::{Load, Tally};
 pub use network::Network;
 pub use plan::{Paths, Plan};
+pub use prober::Prober;
 pub use stand_in::{StandIn, endpoint};
 pub use table::Table;
 pub use trunkline_proto::health::v1::Verdict;
+pub use witness::Witness;
 
 /// The longest that anything these tests wait for may take on a loaded machine. Nothing is proven by it.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -53,16 +56,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Clusters of one program run one after the other: together they would only measure how busy the machine is.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
-/// A prober that runs.
-pub struct Prober {
-    /// Its name in the store and on the network.
-    pub name: String,
-    /// Where it stands.
-    pub zone: String,
-    /// The process.
-    pub process: Process,
-}
 
 /// A cluster that runs. Routers are called `router-0` and so on, probers `prober-0`, members `etcd-0`, and
 /// providers as the catalog calls them.
