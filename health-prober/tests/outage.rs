@@ -320,9 +320,54 @@ async fn live_traffic_alone_is_evidence_and_spares_generations() {
         story.router_tells("r1", "steady", counts, 0);
         story.go_on(5_000).await;
     }
-    assert!(story.generations("steady") <= before + 1);
+    assert_eq!(story.generations("steady"), before, "in five minutes of live traffic");
+    let idle = story.generations("dying");
+    assert!(idle >= 3, "without traffic it was asked {idle} times");
     let said = story.published.iter().rev().find(|(id, _)| *id == eid("steady")).unwrap().1;
     assert!(said.evidence.passive && said.counts.ok > 100);
+}
+
+#[tokio::test]
+async fn routers_that_see_failures_bring_the_verdict_forward() {
+    let died = async |routers: &[&str]| {
+        let mut story = Story::of_three().await;
+        story.until("dying", Verdict::Up, 5_000).await;
+        story.go_on(20_000).await;
+        story.sims["dying"].kill();
+        let failures = Counts { health: 5, ..Counts::default() };
+        routers.iter().for_each(|router| story.router_tells(router, "dying", failures, 5));
+        // Ahead of the next light probe of anybody, who would find it, too.
+        story.until("dying", Verdict::Down, 60_000).await
+    };
+    let (alone, told) = (died(&[]).await, died(&["r1"]).await);
+    assert!(told <= 3_000 && told < alone, "{told} ms with live traffic, {alone} ms without");
+}
+
+#[tokio::test]
+async fn a_router_that_cries_wolf_costs_free_probes_and_no_paid_ones() {
+    let mut story = Story::of_three().await;
+    story.until("steady", Verdict::Up, 5_000).await;
+    let failures = Counts { health: 9, ..Counts::default() };
+    let fine = Counts { ok: 40, ..Counts::default() };
+    story.router_tells("r1", "steady", fine, 0);
+    story.router_tells("r2", "steady", fine, 0);
+    story.router_tells("wolf", "steady", Counts::default(), 0);
+    story.go_on(5_000).await;
+    let before = story.generations("steady");
+    let lists = story.sims["steady"].log().len() - before;
+    story.published.clear();
+    for _ in 0..60 {
+        story.router_tells("r1", "steady", fine, 0);
+        story.router_tells("r2", "steady", fine, 0);
+        story.router_tells("wolf", "steady", failures, 9);
+        story.go_on(2_500).await;
+        story.router_tells("wolf", "steady", Counts { ok: 1, ..failures }, 0);
+        story.go_on(2_500).await;
+    }
+    assert_eq!(story.generations("steady"), before);
+    assert!(story.sims["steady"].log().len() - before > lists + 60, "nobody looked");
+    assert!(story.votes_published("steady").iter().all(|vote| *vote == Vote::Up));
+    assert_eq!(story.row("steady").await.verdict, Verdict::Up);
 }
 
 #[tokio::test]
