@@ -61,7 +61,7 @@ async fn probes(cluster: &Cluster, labels: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn live_calls_bring_down_what_no_probe_can_see() {
     // Probers may only list its models, which goes on working: alone they would find it up for ever.
-    let dying = Provider::start("dying").await.serving_as("m", json!({"probe": {"mode": "list"}}));
+    let dying = Provider::start("dying").await.serving_as("m", json!({"probe": "list"}));
     let steady = Provider::start("steady").await.serving("m");
     let cluster = Cluster::plan().routers(3).probers(3).zones(3).providers(&[&dying, &steady]);
     let cluster = cluster.start().await;
