@@ -123,7 +123,7 @@ impl Calls {
     /// spare the endpoint a paid probe, and not even that when others see it fail.
     pub(super) fn good(&self, now_ms: u64) -> u64 {
         let ok = |w: &Witness| u64::from(w.window.half_minute_counts(now_ms).ok);
-        if self.doubt(now_ms) { 0 } else { self.witnesses.values().map(ok).sum() }
+        if self.doubt(1, now_ms) { 0 } else { self.witnesses.values().map(ok).sum() }
     }
 
     /// Lower medians over the routers of what each measured; one router alone, or two, are believed only where
@@ -146,9 +146,10 @@ impl Calls {
         }
     }
 
-    /// More than a third of the witnesses see it fail at present.
-    pub(super) fn doubt(&self, now_ms: u64) -> bool {
-        self.count(now_ms, |w| w.failures > 0) * ENOUGH_WITNESSES > self.asked(now_ms)
+    /// More than a third of the witnesses see it fail so often in a row at present.
+    pub(super) fn doubt(&self, in_a_row: u32, now_ms: u64) -> bool {
+        let failing = self.count(now_ms, |w| w.failures >= in_a_row);
+        failing * ENOUGH_WITNESSES > self.asked(now_ms)
     }
 
     /// How many witnesses see it fail so often in a row; none unless most do.

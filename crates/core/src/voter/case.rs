@@ -107,7 +107,7 @@ impl Case {
 
     /// The routers see it fail.
     pub(super) fn live_calls_fail(&self, now_ms: u64) -> bool {
-        self.calls.doubt(now_ms)
+        self.calls.doubt(1, now_ms)
     }
 
     /// Most routers see it fail again and again.
@@ -145,10 +145,12 @@ impl Case {
             || (confirmed && mostly_bad(self.calls.against(now_ms), CONVICTING_CALLS))
     }
 
-    /// The veto: live traffic outranks probes.
+    /// The veto: live traffic outranks probes. Many calls that worked before a row of failures prove nothing about
+    /// now: routers stop calling what fails, so their good calls would outweigh their few bad ones for long.
     pub(super) fn live_calls_work(&self, now_ms: u64) -> bool {
         let (all, ok) = self.calls.in_favour(now_ms).judged_halves();
-        all >= 2 * VETO_CALLS && ok * 100 >= all * VETO_PERCENT
+        let enough = all >= 2 * VETO_CALLS && ok * 100 >= all * VETO_PERCENT;
+        enough && !self.calls.doubt(CONVICTING_CHAIN, now_ms)
     }
 
     /// Where fewer than three routers tell of live calls, a probe must have failed, too.

@@ -253,6 +253,20 @@ fn live_calls_of_three_routers_convict_without_a_probe() {
 }
 
 #[test]
+fn good_calls_before_a_row_of_failures_defend_nothing() {
+    let mut story = Story::of_a_healthy_endpoint();
+    let routers = ["r1", "r2", "r3"];
+    story.tell(Event::Routers(3));
+    routers.iter().for_each(|router| _ = story.traffic_of(router, 500, 0, 0));
+    routers.iter().for_each(|router| _ = story.traffic_of(router, 0, 1, 1));
+    assert_eq!(story.vote(), Vote::Up, "one failure each among hundreds is no news");
+    routers.iter().for_each(|router| _ = story.traffic_of(router, 0, 4, 5));
+    assert_eq!(story.vote(), Vote::Suspect);
+    story.after(10_000);
+    assert_eq!(story.vote(), Vote::Down);
+}
+
+#[test]
 fn a_router_that_begins_to_fail_asks_for_a_look_and_not_again_and_again() {
     let mut story = Story::of_a_healthy_endpoint();
     story.tell(Event::Routers(3));

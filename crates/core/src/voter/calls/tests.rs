@@ -49,9 +49,9 @@ fn one_of_three_that_tells_alone_is_not_believed() {
     let mut calls = told(&[(0, 100)]);
     calls.set_routers(3);
     assert_eq!(calls.against(1_000), Counts::default());
-    assert!(!calls.doubt(1_000));
+    assert!(!calls.doubt(1, 1_000));
     calls.set_routers(2);
-    assert!(calls.doubt(1_000));
+    assert!(calls.doubt(1, 1_000));
 }
 
 #[test]
