@@ -2,7 +2,7 @@
 //! where a call went. Text never comes here; a record has none.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -23,35 +23,29 @@ pub const KEPT: usize = 10_000;
 /// Candidates kept of one decision; the rest of a very large model's endpoints are left out of the record.
 const KEPT_CANDIDATES: usize = 64;
 
-/// Recent generations, by id.
+/// Recent generations, the oldest first.
 #[derive(Default)]
-pub struct Generations(Mutex<Recent>);
-
-#[derive(Default)]
-struct Recent {
-    by_id: HashMap<Uuid, Arc<Generation>>,
-    order: VecDeque<Uuid>,
-}
+pub struct Generations(Mutex<VecDeque<(Uuid, Generation)>>);
 
 impl Generations {
-    /// The generation of that id, if it is among the last [`KEPT`] of this router.
-    pub fn find(&self, id: &str) -> Option<Arc<Generation>> {
-        self.recent().by_id.get(&Uuid::parse_str(id).ok()?).cloned()
+    /// The generation of that id, if it is among the last [`KEPT`] of this router. It looks from the newest
+    /// on: whoever asks asks soon, and rarely, while keeping one is part of every call.
+    pub fn find(&self, id: &str) -> Option<Generation> {
+        let id = Uuid::parse_str(id).ok()?;
+        let recent = self.recent();
+        recent.iter().rev().find(|(kept, _)| *kept == id).map(|(_, generation)| generation.clone())
     }
 
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+    fn recent(&self) -> std::sync::MutexGuard<'_, VecDeque<(Uuid, Generation)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, id: Uuid, generation: Generation) {
         let mut recent = self.recent();
-        if recent.order.len() >= KEPT
-            && let Some(oldest) = recent.order.pop_front()
-        {
-            recent.by_id.remove(&oldest);
+        if recent.len() >= KEPT {
+            recent.pop_front();
         }
-        recent.order.push_back(id);
-        recent.by_id.insert(id, Arc::new(generation));
+        recent.push_back((id, generation));
     }
 }
 
@@ -61,14 +55,19 @@ pub async fn write(
     generations: Arc<Generations>,
     lines: Option<LineWriter>,
 ) {
+    let mut line = Vec::new();
     while let Some(entry) = queue.recv().await {
         match entry {
             Entry::Record(record) => {
-                let generation = generation_of(&record);
-                if let (Some(lines), Ok(line)) = (&lines, log_line(&generation)) {
-                    lines.write_line(&line);
+                let id = record.generation;
+                let generation = generation_of(*record);
+                if let Some(lines) = &lines {
+                    line.clear();
+                    if write_log_line(&generation, &mut line).is_ok() {
+                        lines.write_line(&line);
+                    }
                 }
-                generations.keep(record.generation, generation);
+                generations.keep(id, generation);
             }
             Entry::Barrier(reached) => answer(reached),
         }
@@ -81,7 +80,7 @@ fn answer(reached: oneshot::Sender<()>) {
 }
 
 /// One line of JSON. The decision is left out: it is large, and `GET /v1/generation` has it.
-fn log_line(generation: &Generation) -> Result<Vec<u8>, serde_json::Error> {
+fn write_log_line(generation: &Generation, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     #[derive(serde::Serialize)]
     struct Line<'a> {
         timestamp_ms: u64,
@@ -126,13 +125,11 @@ fn log_line(generation: &Generation) -> Result<Vec<u8>, serde_json::Error> {
         first_content_ms: generation.latency_ms,
         took_ms: generation.generation_time_ms,
     };
-    let mut bytes = serde_json::to_vec(&line)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    serde_json::to_writer(to, &line)
 }
 
 /// What is kept of a record: names instead of positions, shared instead of copied, and no snapshot.
-pub fn generation_of(record: &Record) -> Generation {
+fn generation_of(record: Record) -> Generation {
     let view = record.decision.as_ref().map(|decision| decision.view.as_ref());
     let settled = record.settlement;
     let tokens = settled.map(|s| s.tokens).unwrap_or_default();
@@ -140,10 +137,10 @@ pub fn generation_of(record: &Record) -> Generation {
     let served = served.and_then(|at| view?.snapshot.endpoints.get(at)).map(|s| &s.endpoint);
     Generation {
         id: record.generation.to_string(),
-        request_id: record.request_id.clone(),
+        request_id: record.request_id,
         key: record.key.as_ref().map(|k| k.tenant.key.shared()),
         operation: Cow::Borrowed(record.operation.name()),
-        requested_model: record.model.clone(),
+        requested_model: record.model,
         model: served.map(|endpoint| endpoint.model.shared()),
         provider_name: served.map(|endpoint| endpoint.provider.shared()),
         created_ms: record.arrived_unix_ms,
@@ -151,8 +148,8 @@ pub fn generation_of(record: &Record) -> Generation {
         streamed: record.stream,
         outcome: Cow::Borrowed(record.ending.as_str()),
         error_type: record.error.map(|e| Cow::Borrowed(e.row().name)),
-        user: record.user.clone(),
-        tags: record.tags.clone(),
+        user: record.user,
+        tags: record.tags,
         tokens_prompt: tokens.input,
         tokens_completion: tokens.output,
         tokens_cached: tokens.cached,
