@@ -337,7 +337,7 @@ async fn observe(router: Arc<Router>, shutdown: Shutdown) -> Result<(), BoxError
         let digest =
             view.table.digest.iter().take(6).fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
         let applied = Applied {
-            revision: router.heard.applied_revision(),
+            revision: view.applied_revision(),
             watch_age_s: router.heard.age_ms(now) as f64 / 1000.0,
             digest_prefix: digest,
             nacks: router.heard.nacks().len(),
