@@ -65,6 +65,9 @@ pub enum Verb {
     /// Change how much of a model's traffic a target gets
     #[command(subcommand)]
     Weight(WeightVerb),
+    /// Say that the stored catalog is meant
+    #[command(subcommand)]
+    Catalog(CatalogVerb),
     /// Say why a call went where it went
     Explain(ExplainArgs),
     /// Write the completion script of a shell
@@ -175,6 +178,27 @@ pub struct WeightSetArgs {
     /// Do it even if a safety rule is against it
     #[arg(long)]
     pub force: bool,
+}
+
+/// Verbs about the catalog.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CatalogVerb {
+    /// Let through a catalog that routers hold back because it takes so much away
+    Confirm(CatalogConfirmArgs),
+}
+
+/// Flags of `catalog confirm`.
+#[derive(Clone, Debug, Args)]
+pub struct CatalogConfirmArgs {
+    /// How many endpoints the stored catalog has; 0 when it was deleted on purpose
+    #[arg(long)]
+    pub endpoints: u64,
+    /// Why, for whoever reads the history
+    #[arg(long)]
+    pub reason: String,
+    /// Only check the number
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Flags of `explain`.

@@ -31,6 +31,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Verb::Drain(args) => commands::drain::run(&mut admin, args, format, out).await,
         Verb::Undrain(args) => commands::undrain::run(&mut admin, args, format, out).await,
         Verb::Weight(verb) => commands::weight::run(&mut admin, verb, format, out).await,
+        Verb::Catalog(verb) => commands::catalog::run(&mut admin, verb, format, out).await,
         Verb::Explain(args) => commands::explain::run(&mut admin, args, format, out).await,
         Verb::Completion(args) => commands::completion::run(&args, out),
     }

@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{
-    DrainEntry, DrainState, EndpointEntry, EndpointStatus, Impact, ModelEntry, ProberStatus,
+    DrainEntry, DrainState, EndpointEntry, EndpointStatus, Impact, ModelEntry, Nack, ProberStatus,
     Provider, RouterStatus,
 };
 use trunkline_proto::health::v1::Verdict;
@@ -102,8 +102,19 @@ pub fn router(router: &RouterStatus) -> Value {
         ("revision", json!(router.applied_revision)),
         ("digest", json!(router.table_digest.get(..12).unwrap_or(&router.table_digest))),
         ("heard_s_ago", json!(age.map(|age| (age * 10.0).round() / 10.0))),
-        ("problem", json!(router.nack)),
+        ("lag", json!(router.lag_revisions)),
+        ("refused", json!(router.nack_count)),
+        ("problem", json!(router.nacks.first().map(|n| format!("{}: {}", n.key, n.reason)))),
+        ("nacks", json!(router.nacks.iter().map(nack).collect::<Vec<_>>())),
         ("draining", json!(router.draining)),
+    ])
+}
+
+fn nack(nack: &Nack) -> Value {
+    object([
+        ("key", json!(nack.key)),
+        ("revision", json!(nack.revision)),
+        ("reason", json!(nack.reason)),
     ])
 }
 

@@ -2,12 +2,14 @@
 //! served from; writes go to the store, and act when the view follows. It serves no calls.
 
 mod catalog;
+mod confirm;
 mod drains;
 mod edit;
 mod impact;
 mod page;
 mod policy;
 mod refusal;
+mod routers;
 mod scope;
 mod state;
 mod status;
@@ -20,7 +22,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use trunkline_proto::admin::v1::{
-    DrainRequest, DrainResponse, ExplainRequest, ExplainResponse, GetPolicyRequest,
+    ConfirmCatalogRequest, ConfirmCatalogResponse, DrainRequest, DrainResponse, ExplainRequest, ExplainResponse, GetPolicyRequest,
     GetPolicyResponse, GetStatusRequest, GetStatusResponse, ListDrainsRequest, ListDrainsResponse,
     ListEndpointsRequest, ListEndpointsResponse, ListModelsRequest, ListModelsResponse,
     ListProvidersRequest, ListProvidersResponse, ResetWeightRequest, ResetWeightResponse,
@@ -31,6 +33,7 @@ use trunkline_store::port::Store;
 use crate::auth::KeyHolder;
 use crate::ingress::grpc::{Caller, described, generation_message, signed};
 use crate::pipeline::Router;
+use crate::register::Identity;
 use crate::view::View;
 
 /// The admin API of one router.
@@ -38,18 +41,13 @@ use crate::view::View;
 pub struct Admin {
     router: Arc<Router>,
     store: Arc<dyn Store>,
-    node: Arc<str>,
-}
-
-/// The admin API of a router that has no name of its own.
-pub fn routes(router: Arc<Router>, store: Arc<dyn Store>) -> Routes {
-    Admin::new(router, store, "").routes()
+    identity: Identity,
 }
 
 impl Admin {
-    /// The admin API of the router called `node`; empty when it has no name.
-    pub fn new(router: Arc<Router>, store: Arc<dyn Store>, node: &str) -> Self {
-        Self { router, store, node: Arc::from(node) }
+    /// The admin API of the router of this identity.
+    pub fn new(router: Arc<Router>, store: Arc<dyn Store>, identity: Identity) -> Self {
+        Self { router, store, identity }
     }
 
     /// The service, and reflection that describes it.
@@ -90,7 +88,7 @@ impl Admitted {
     }
 
     fn revision(&self) -> i64 {
-        signed(self.view.snapshot.revision)
+        signed(self.view.applied_revision())
     }
 }
 
@@ -126,6 +124,14 @@ impl AdminService for Admin {
     ) -> Result<Response<ListModelsResponse>, Status> {
         let (by, asked) = self.admit(request)?;
         Ok(Response::new(catalog::models(&by, &asked)))
+    }
+
+    async fn confirm_catalog(
+        &self,
+        request: Request<ConfirmCatalogRequest>,
+    ) -> Result<Response<ConfirmCatalogResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        confirm::catalog(self, &by, asked).await.map(Response::new)
     }
 
     async fn set_weight(

@@ -8,6 +8,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
 use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::readiness::Readiness;
 use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
@@ -15,14 +16,19 @@ use trunkline_runtime::telemetry::{Logs, MetricsHandle, init_logs, init_metrics}
 use trunkline_runtime::tls::{ServerTls, TlsFiles};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
 use trunkline_store::port::Store;
-use trunkline_store::{Embedded, Etcd, EtcdOptions, Limits as StoreLimits, TlsFiles as EtcdFiles};
+use trunkline_store::{
+    DiskSnapshot, Embedded, Etcd, EtcdOptions, Limits as StoreLimits, StoreError,
+    TlsFiles as EtcdFiles,
+};
 
 use crate::admin::Admin;
-use crate::config::{Config, EtcdTls, LogLevel, StoreConfig};
+use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
+use crate::disk::Disk;
 use crate::generations;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
+use crate::register::{Identity, Registrar, Registration, made_up_name};
 use crate::serve::{self, Parts, Setup};
 use crate::telemetry::{Applied, BUCKETS};
 
@@ -30,6 +36,8 @@ use crate::telemetry::{Applied, BUCKETS};
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 /// A store that does not answer for this long does not keep the ports closed.
 const BOOT_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two tries to fill a store that was away at the start.
+const FILL_EVERY: Duration = Duration::from_secs(1);
 /// Longer than the drain may take, so that tasks end by themselves.
 const JOIN_MARGIN: Duration = Duration::from_secs(5);
 
@@ -96,6 +104,7 @@ pub struct Running {
     pub tasks: Tasks,
     /// Where callers connect.
     pub address: SocketAddr,
+    registration: Registration,
     grace: Duration,
 }
 
@@ -105,7 +114,9 @@ impl Running {
     /// # Errors
     /// When a task ended by itself, or did not end in time.
     pub async fn join(self) -> Result<(), BoxError> {
-        Ok(self.tasks.join(self.grace).await?)
+        let joined = self.tasks.join(self.grace).await;
+        self.registration.end(self.store.as_ref()).await;
+        Ok(joined?)
     }
 }
 
@@ -118,10 +129,46 @@ pub async fn serve(config: Config) -> Result<(), BoxError> {
     let listeners = Listeners::bind(config.listen, config.ops, config.admin).await?;
     let documents = config.bootstrap.read()?;
     let store = open_store(&config.store).await?;
-    serve::bootstrap(store.as_ref(), &documents).await?;
+    let filled = timeout(BOOT_PATIENCE, serve::bootstrap(store.as_ref(), &documents)).await;
     let mut running = start(&config, listeners, store, &observability).await?;
+    match filled {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) if !is_away(&error) => return Err(error.into()),
+        Ok(Err(_)) | Err(_) => {
+            let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
+            running.tasks.spawn("bootstrap", fill_later(store, documents, shutdown));
+        }
+    }
     running.tasks.spawn("signals", signals(running.shutdown.clone()));
     running.join().await
+}
+
+fn is_away(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable { .. } | StoreError::InDoubt { .. })
+}
+
+/// Fills the store once it is there: it was away when the router started.
+async fn fill_later(
+    store: Arc<dyn Store>,
+    documents: Documents,
+    shutdown: Shutdown,
+) -> Result<(), BoxError> {
+    loop {
+        tokio::select! {
+            filled = serve::bootstrap(store.as_ref(), &documents) => match filled {
+                Ok(()) => break,
+                Err(error) if is_away(&error) => {}
+                Err(error) => return Err(error.into()),
+            },
+            () = shutdown.wait() => return Ok(()),
+        }
+        tokio::select! {
+            () = sleep(FILL_EVERY) => {}
+            () = shutdown.wait() => return Ok(()),
+        }
+    }
+    shutdown.wait().await;
+    Ok(())
 }
 
 /// Opens the shared state.
@@ -133,7 +180,7 @@ pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, BoxError
         StoreConfig::Embedded { dir } => {
             Ok(Arc::new(Embedded::open(dir, StoreLimits::default()).await?))
         }
-        StoreConfig::Etcd { endpoints, tls } => Ok(Arc::new(Etcd::new(EtcdOptions {
+        StoreConfig::Etcd { endpoints, tls, .. } => Ok(Arc::new(Etcd::new(EtcdOptions {
             members: endpoints.clone(),
             tls: tls.as_ref().map(etcd_files).transpose()?,
         })?)),
@@ -166,6 +213,7 @@ pub async fn start(
         zone: config.zone.clone(),
         pepper: serve::pepper(config.key_pepper.as_ref())?,
         concurrency: config.limits.concurrency,
+        disk: disk(&config.store),
         readiness: readiness.clone(),
     };
     let Parts { router, mut follower, records } = serve::assemble(setup)?;
@@ -177,16 +225,32 @@ pub async fn start(
         Ok(())
     });
     tasks.spawn("store", follower.run(shutdown.clone()));
+    let node: Arc<str> = config.node_id.clone().unwrap_or_else(made_up_name).into();
+    let identity = Identity { node, address: address.to_string(), zone: config.zone.clone() };
+    let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
+    let registration = registrar.registration();
+    tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
     tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
     tasks.spawn("metrics", observability.metrics.clone().keep_up(shutdown.clone()));
     let routes = OpsRoutes { readiness, metrics: observability.metrics.clone(), extra: Vec::new() };
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
-    serve_admin(&mut tasks, config, listeners.admin, (&router, &store), &shutdown)?;
+    let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity);
+    serve_admin(&mut tasks, config, listeners.admin, api, &shutdown)?;
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    Ok(Running { router, store, shutdown, tasks, address, grace })
+    Ok(Running { router, store, shutdown, tasks, address, registration, grace })
+}
+
+/// The disk snapshot of a store on other machines.
+fn disk(config: &StoreConfig) -> Option<Disk> {
+    match config {
+        StoreConfig::Embedded { .. } => None,
+        StoreConfig::Etcd { endpoints, snapshot_dir, .. } => {
+            snapshot_dir.as_ref().map(|dir| Disk::new(DiskSnapshot::new(dir, endpoints)))
+        }
+    }
 }
 
 fn limits(config: &Config) -> ServerLimits {
@@ -238,17 +302,12 @@ fn serve_admin(
     tasks: &mut Tasks,
     config: &Config,
     listener: TcpListener,
-    served: (&Arc<Router>, &Arc<dyn Store>),
+    api: Admin,
     shutdown: &Shutdown,
 ) -> Result<(), BoxError> {
     let tls = tls(tasks, "admin certificates", config.admin_tls.as_ref(), shutdown)?;
     let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let routes = Admin::new(
-        Arc::clone(served.0),
-        Arc::clone(served.1),
-        config.node_id.as_deref().unwrap_or_default(),
-    )
-    .routes();
+    let routes = api.routes();
     let make =
         move |_: &server::Peer| hyper_util::service::TowerToHyperService::new(routes.clone());
     tasks.spawn("admin", server::serve(listener, options, make, shutdown.clone()));
@@ -272,15 +331,17 @@ async fn observe(router: Arc<Router>, shutdown: Shutdown) -> Result<(), BoxError
             () = shutdown.wait() => return Ok(()),
         }
         let (view, now) = (router.view.load_full(), router.clock.now_ms());
-        for (state, lane) in view.snapshot.endpoints.iter().zip(&view.lanes) {
+        for (state, lane) in view.snapshot.endpoints.iter().zip(view.lanes.iter()) {
             lane.meter.observe(state, lane.load.in_flight(), lane.load.admission(now));
         }
         let digest =
             view.table.digest.iter().take(6).fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
         let applied = Applied {
-            revision: view.snapshot.revision,
+            revision: view.applied_revision(),
             watch_age_s: router.heard.age_ms(now) as f64 / 1000.0,
             digest_prefix: digest,
+            nacks: router.heard.nacks().len(),
+            routers: router.heard.routers(),
         };
         router.telemetry.observe(router.admission.in_flight(), applied);
     }

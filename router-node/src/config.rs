@@ -76,6 +76,8 @@ pub enum StoreConfig {
         endpoints: Vec<String>,
         /// Who we are to it; `None` for no TLS.
         tls: Option<EtcdTls>,
+        /// Where what was understood of it is kept, for a start while it is away; `None` for nowhere.
+        snapshot_dir: Option<PathBuf>,
     },
 }
 

@@ -1,22 +1,28 @@
 //! What the store holds, as this router has understood it so far: changes are folded in one by one, and a
 //! record that cannot be read leaves the last good one in force.
 
-use std::collections::BTreeMap;
+mod guard;
 
-use trunkline_core::assess::{Inputs, Table, assess};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use trunkline_core::assess::{self, Inputs, Table};
 use trunkline_core::catalog::Catalog;
 use trunkline_core::id::{EndpointId, ProberId, Zone};
 use trunkline_core::observation::{Observation, ProberInfo};
 use trunkline_core::policy::{ApiKey, Policy};
-use trunkline_core::snapshot::Snapshot;
 use trunkline_spec::observation::{decode_observation, decode_prober};
-use trunkline_spec::overrides::{Drain, Overrides, PinnedWeight};
-use trunkline_spec::{catalog, keys, overrides, policy};
+use trunkline_spec::overrides::{Drain, Overrides, PinnedWeight, Scope};
+use trunkline_spec::{catalog, keys, manifest, overrides, policy};
 use trunkline_store::keys::Key;
-use trunkline_store::port::{Change, Event, KeyValue};
+use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision};
+
+use guard::Guard;
 
 /// Where the catalog is, below `cfg/`.
 pub const CATALOG: &str = "catalog";
+/// Where the manifest is: the word that a catalog is meant.
+pub const MANIFEST: &str = "manifest";
 /// Where the policy is.
 pub const POLICY: &str = "policy";
 /// Where the bootstrap's keys document is; single keys are below it.
@@ -26,17 +32,13 @@ pub const DRAINS: &str = "overrides/drains/";
 /// Where pinned weights are.
 pub const WEIGHTS: &str = "overrides/weights/";
 
-/// A change that takes away more than this share of the endpoints at once is taken for an accident, in
-/// percent; the last good catalog stays in force.
-const MAX_REMOVED_PERCENT: usize = 30;
-/// Small catalogs may lose more than the share above.
-const GUARDED_FROM: usize = 4;
-
 /// A record that was refused; the last good one stays in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nack {
     /// Its key.
     pub key: String,
+    /// The revision that was refused.
+    pub revision: u64,
     /// Why.
     pub reason: String,
 }
@@ -46,18 +48,31 @@ pub struct Nack {
 pub struct Fold {
     /// The revision they are from.
     pub revision: u64,
+    /// The last revision that made a difference; after a listing the least that it can have been, because a
+    /// listing does not tell when something was deleted.
+    pub changed: u64,
     /// What exists.
     pub catalog: Catalog,
     /// The policy in force.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// A catalog was read at least once: calls can be served.
     pub configured: bool,
+    /// How often catalog, policy, keys or overrides changed: what was made from them is old when it moved.
+    pub configurations: u64,
+    /// How often the refusals changed.
+    pub refusals: u64,
+    /// Routers that are alive.
+    pub routers: Arc<BTreeSet<String>>,
     keys: BTreeMap<String, Vec<ApiKey>>,
     drains: BTreeMap<String, Drain>,
     weights: BTreeMap<String, PinnedWeight>,
+    resolved: assess::Overrides,
     probers: BTreeMap<ProberId, ProberInfo>,
     observations: BTreeMap<(EndpointId, ProberId), Observation>,
-    nacks: BTreeMap<String, String>,
+    /// The records in force, as they were written.
+    good: BTreeMap<String, KeyValue>,
+    nacks: BTreeMap<String, Nack>,
+    guard: Guard,
 }
 
 /// How soon a change must reach the calls.
@@ -75,19 +90,14 @@ impl Fold {
     /// Takes in one change; all events of a revision together.
     pub fn apply(&mut self, change: Change) -> Haste {
         match change {
-            Change::Snapshot(listing) => {
-                self.revision = listing.revision.0;
-                self.forget_what_is_gone(&listing.entries);
-                listing.entries.into_iter().for_each(|entry| _ = self.put(entry));
-                Haste::Urgent
-            }
+            Change::Snapshot(listing) => self.take_listing(listing),
             Change::Batch { revision, events } => {
                 self.revision = revision.0;
-                let hastes = events.into_iter().map(|event| match event {
-                    Event::Put(entry) => self.put(entry),
-                    Event::Delete { key } => self.delete(&key),
-                });
-                hastes.max().unwrap_or(Haste::None)
+                let haste = self.take_events(events);
+                if haste > Haste::None {
+                    self.changed = self.revision;
+                }
+                haste
             }
             Change::Progress { revision } => {
                 self.revision = self.revision.max(revision.0);
@@ -102,69 +112,122 @@ impl Fold {
         self.keys.values().flatten().cloned().collect()
     }
 
-    /// What operators have said.
-    pub fn overrides(&self) -> Overrides {
-        Overrides {
-            drains: self.drains.values().cloned().collect(),
-            weights: self.weights.values().cloned().collect(),
-        }
+    /// What is drained.
+    pub fn drained(&self) -> Vec<Scope> {
+        self.drains.values().map(|drain| drain.scope.clone()).collect()
     }
 
     /// Records that were refused, the last good ones being in force.
     pub fn nacks(&self) -> Vec<Nack> {
-        let nack =
-            |(key, reason): (&String, &String)| Nack { key: key.clone(), reason: reason.clone() };
-        self.nacks.iter().map(nack).collect()
+        self.nacks.values().cloned().collect()
+    }
+
+    /// The records in force, for the disk.
+    pub fn in_force(&self) -> Listing {
+        let entries = self.good.values().cloned().collect();
+        Listing { revision: Revision(self.revision), entries }
     }
 
     /// Verdicts and weights at this revision, for routers of `zone`.
     pub fn table(&self, zone: &Zone) -> Table {
-        assess(&Inputs {
+        assess::assess(&Inputs {
             catalog: &self.catalog,
             policy: &self.policy,
-            overrides: &self.overrides().resolve(&self.catalog),
+            overrides: &self.resolved,
             probers: &self.probers,
             observations: &self.observations,
             zone,
         })
     }
 
-    /// The snapshot that a table makes.
-    pub fn snapshot(&self, table: &Table) -> Snapshot {
-        let states = table.states(&self.catalog);
-        Snapshot::new(self.revision, self.policy.clone(), self.catalog.providers.clone(), states)
+    /// A listing names everything there is: what it does not name was deleted while nobody looked, and what
+    /// it names as it is in force is no news.
+    fn take_listing(&mut self, listing: Listing) -> Haste {
+        let went_back = listing.revision.0 < self.revision;
+        self.revision = listing.revision.0;
+        self.routers = Arc::default();
+        let listed: BTreeSet<&str> = listing.entries.iter().map(|e| e.key.as_str()).collect();
+        let known: BTreeSet<&String> = self.good.keys().chain(self.nacks.keys()).collect();
+        let gone = known.into_iter().filter(|key| !listed.contains(key.as_str())).cloned();
+        let mut events: Vec<Event> = gone.map(|key| Event::Delete { key }).collect();
+        let in_force = |entry: &KeyValue| {
+            self.good.get(&entry.key) == Some(entry) && !self.nacks.contains_key(&entry.key)
+        };
+        events.extend(listing.entries.into_iter().filter(|e| !in_force(e)).map(Event::Put));
+        let haste = self.take_events(events);
+        let newest = self.good.values().map(|entry| entry.mod_revision.0).max().unwrap_or(0);
+        if went_back {
+            // Even with the same contents: revisions seen before mean something else now.
+            self.changed = newest.min(self.revision);
+            return Haste::Urgent;
+        }
+        if haste > Haste::None {
+            self.changed = self.changed.max(newest);
+        }
+        haste
+    }
+
+    fn take_events(&mut self, mut events: Vec<Event>) -> Haste {
+        let configurations = self.configurations;
+        self.guard.begin(&mut events);
+        let mut haste = Haste::None;
+        for event in events {
+            haste = haste.max(match event {
+                Event::Put(entry) => self.put(entry),
+                Event::Delete { key } => self.delete(&key),
+            });
+        }
+        haste = haste.max(self.carry_out_what_is_confirmed());
+        if self.configurations != configurations {
+            self.resolved = Overrides {
+                drains: self.drains.values().cloned().collect(),
+                weights: self.weights.values().cloned().collect(),
+            }
+            .resolve(&self.catalog);
+        }
+        haste
     }
 
     fn put(&mut self, entry: KeyValue) -> Haste {
-        let haste = self.read(&entry);
-        match haste {
-            Ok(haste) => {
-                self.nacks.remove(&entry.key);
+        match self.read(&entry) {
+            Ok(None) => Haste::None,
+            Ok(Some(haste)) => {
+                self.accept(&entry.key);
+                self.good.insert(entry.key.clone(), entry);
                 haste
             }
             Err(reason) => {
-                tracing::warn!(
-                    key = entry.key,
-                    reason,
-                    "record refused, the last good one stays in force"
-                );
-                self.nacks.insert(entry.key, reason);
-                Haste::Urgent
+                self.refuse(&entry.key, entry.mod_revision.0, reason);
+                Haste::None
             }
         }
     }
 
-    fn read(&mut self, entry: &KeyValue) -> Result<Haste, String> {
+    fn refuse(&mut self, key: &str, revision: u64, reason: String) {
+        tracing::warn!(key, revision, reason, "record refused, the last good one stays in force");
+        let nack = Nack { key: key.to_owned(), revision, reason };
+        let before = self.nacks.insert(key.to_owned(), nack.clone());
+        self.refusals += u64::from(before != Some(nack));
+    }
+
+    fn accept(&mut self, key: &str) {
+        self.refusals += u64::from(self.nacks.remove(key).is_some());
+    }
+
+    /// Understands a record; nothing for one that this router has no use for.
+    fn read(&mut self, entry: &KeyValue) -> Result<Option<Haste>, String> {
         match Key::parse(&entry.key) {
             Some(Key::Config(path)) => {
                 let text = std::str::from_utf8(&entry.value).map_err(|e| e.to_string())?;
-                self.read_config(path.as_str(), text)
+                let ours = self.read_config(path.as_str(), text, entry)?;
+                self.configurations += u64::from(ours);
+                Ok(ours.then_some(Haste::Urgent))
             }
             Some(Key::Prober(prober)) => {
                 let incarnation = entry.create_revision.0;
                 let info = decode_prober(&entry.value, incarnation).map_err(|e| e.to_string())?;
                 let before = self.probers.insert(ProberId::new(prober.as_str()), info.clone());
-                Ok(if before == Some(info) { Haste::None } else { Haste::Urgent })
+                Ok(Some(if before == Some(info) { Haste::None } else { Haste::Urgent }))
             }
             Some(Key::Observation { prober, endpoint }) => {
                 let endpoint = EndpointId::parse(endpoint.as_str()).ok_or("no endpoint id")?;
@@ -172,16 +235,28 @@ impl Fold {
                 let at = (endpoint, ProberId::new(prober.as_str()));
                 let before = self.observations.insert(at, seen);
                 let same_vote = before.is_some_and(|b| b.vote == seen.vote);
-                Ok(if same_vote { Haste::Material } else { Haste::Urgent })
+                Ok(Some(if same_vote { Haste::Material } else { Haste::Urgent }))
             }
-            Some(Key::History(_) | Key::Router(_)) | None => Ok(Haste::None),
+            Some(Key::Router(router)) => {
+                Arc::make_mut(&mut self.routers).insert(router.to_string());
+                Ok(None)
+            }
+            Some(Key::History(_)) | None => Ok(None),
         }
     }
 
-    fn read_config(&mut self, path: &str, text: &str) -> Result<Haste, String> {
+    /// Whether the document is one that this router reads.
+    fn read_config(&mut self, path: &str, text: &str, entry: &KeyValue) -> Result<bool, String> {
         match path {
-            CATALOG => self.take_catalog(catalog::parse(text).map_err(|p| p.to_string())?)?,
-            POLICY => self.policy = policy::parse(text).map_err(|p| p.to_string())?,
+            CATALOG => {
+                let catalog = catalog::parse(text).map_err(|p| p.to_string())?;
+                self.take_catalog(catalog, entry)?;
+            }
+            MANIFEST => {
+                let manifest = manifest::parse(text).map_err(|p| p.to_string())?;
+                self.guard.confirmed(entry.mod_revision.0, manifest.endpoints);
+            }
+            POLICY => self.policy = Arc::new(policy::parse(text).map_err(|p| p.to_string())?),
             KEYS => drop(
                 self.keys.insert(path.to_owned(), keys::parse(text).map_err(|p| p.to_string())?),
             ),
@@ -197,75 +272,63 @@ impl Fold {
                 let weight = overrides::parse_weight(text).map_err(|p| p.to_string())?;
                 self.weights.insert(path.to_owned(), weight);
             }
-            _ => return Ok(Haste::None),
+            _ => return Ok(false),
         }
-        Ok(Haste::Urgent)
-    }
-
-    /// Refuses a catalog that takes away so much at once that it is more likely an accident.
-    fn take_catalog(&mut self, catalog: Catalog) -> Result<(), String> {
-        let before = self.catalog.endpoints.len();
-        let kept = |id| catalog.endpoints.iter().any(|e| e.id == id);
-        let removed = self.catalog.endpoints.iter().filter(|e| !kept(e.id)).count();
-        if before >= GUARDED_FROM && removed * 100 > before * MAX_REMOVED_PERCENT {
-            return Err(format!("it would remove {removed} of {before} endpoints at once"));
-        }
-        self.catalog = catalog;
-        self.configured = true;
-        Ok(())
+        self.guard.written(&entry.key);
+        Ok(true)
     }
 
     fn delete(&mut self, key: &str) -> Haste {
-        self.nacks.remove(key);
         match Key::parse(key) {
             Some(Key::Config(path)) => self.delete_config(key, path.as_str()),
             Some(Key::Prober(prober)) => {
+                self.forget(key);
                 self.probers.remove(prober.as_str());
                 Haste::Urgent
             }
             Some(Key::Observation { prober, endpoint }) => {
+                self.forget(key);
                 if let Some(endpoint) = EndpointId::parse(endpoint.as_str()) {
                     self.observations.remove(&(endpoint, ProberId::new(prober.as_str())));
                 }
                 Haste::Material
             }
-            Some(Key::History(_) | Key::Router(_)) | None => Haste::None,
+            Some(Key::Router(router)) => {
+                Arc::make_mut(&mut self.routers).remove(router.as_str());
+                Haste::None
+            }
+            Some(Key::History(_)) | None => Haste::None,
         }
+    }
+
+    fn forget(&mut self, key: &str) {
+        self.accept(key);
+        self.good.remove(key);
     }
 
     fn delete_config(&mut self, key: &str, path: &str) -> Haste {
         match path {
-            // Nobody takes the catalog or the policy away on purpose: calls go on with the last one.
-            CATALOG | POLICY => {
-                tracing::warn!(key, "deleted from the store, the last good one stays in force");
-                self.nacks.insert(key.to_owned(), "it was deleted".to_owned());
+            MANIFEST => self.forget(key),
+            CATALOG => return self.hold_deleted_catalog(key),
+            // Nobody takes the policy away on purpose: calls go on with the last one.
+            POLICY if self.good.contains_key(key) => {
+                self.refuse(key, self.revision, "it was deleted; write it again".to_owned());
+                return Haste::None;
             }
-            _ => {
-                self.keys.remove(path);
-                self.drains.remove(path);
-                self.weights.remove(path);
-            }
+            _ if self.goes_with_the_catalog(key) => return Haste::None,
+            _ => self.drop_config(key, path),
         }
         Haste::Urgent
     }
 
-    /// A snapshot names everything there is: what it does not name was deleted while nobody looked.
-    fn forget_what_is_gone(&mut self, entries: &[KeyValue]) {
-        let mut gone = Vec::new();
-        let is_there = |key: &str| entries.iter().any(|e| e.key == key);
-        let config = self.keys.keys().chain(self.drains.keys()).chain(self.weights.keys());
-        gone.extend(config.map(|path| format!("{}{path}", trunkline_store::keys::CONFIG)));
-        let probers = self.probers.keys();
-        gone.extend(probers.map(|p| format!("{}{p}", trunkline_store::keys::PROBERS)));
-        gone.retain(|key| !is_there(key));
-        let observations: std::collections::BTreeSet<&str> =
-            entries.iter().map(|e| e.key.as_str()).collect();
-        self.observations.retain(|(endpoint, prober), _| {
-            let key = format!("{}{prober}/{endpoint}", trunkline_store::keys::OBSERVATIONS);
-            observations.contains(key.as_str())
-        });
-        for key in gone {
-            self.delete(&key);
-        }
+    fn drop_config(&mut self, key: &str, path: &str) {
+        self.forget(key);
+        self.keys.remove(path);
+        self.drains.remove(path);
+        self.weights.remove(path);
+        self.configurations += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

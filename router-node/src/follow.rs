@@ -2,57 +2,25 @@
 //! measurements within 200 ms; the view is swapped whole.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use trunkline_core::id::Zone;
 use trunkline_core::snapshot::Verdict;
 use trunkline_runtime::readiness::Guard;
 use trunkline_runtime::{BoxError, Shutdown};
 use trunkline_store::port::{Change, Watch};
 
-use crate::auth::Keyring;
+use crate::disk::Disk;
 use crate::fold::{Fold, Haste};
-use crate::load::LoadBook;
+use crate::ledger::unix_ms;
 use crate::pipeline::Router;
-use crate::view::{Secrets, View};
+use crate::view::{Builder, View};
 
 /// From an urgent change to its view: what came in the same breath goes into the same view.
 const URGENT: Duration = Duration::from_millis(20);
 /// From a measurement to its view.
 const MATERIAL: Duration = Duration::from_millis(200);
-
-/// What building a view takes besides the store's contents.
-pub struct Builder {
-    /// The zone this router stands in.
-    pub zone: Zone,
-    /// The secret that keys are hashed with.
-    pub pepper: [u8; 32],
-    /// Where secrets are found.
-    pub secrets: Arc<dyn Secrets>,
-    /// Local state, kept over views.
-    pub book: LoadBook,
-}
-
-impl Builder {
-    /// The view of what was folded so far; `before` is the view in force.
-    pub fn build(&self, fold: &Fold, before: Option<&View>) -> View {
-        let table = fold.table(&self.zone);
-        let keyring = Keyring::new(self.pepper, &fold.keys(), before.map(|view| &view.keyring));
-        let snapshot = fold.snapshot(&table);
-        let (view, problems) =
-            View::build(snapshot, keyring, table, &self.book, self.secrets.as_ref());
-        for problem in problems {
-            tracing::warn!(
-                endpoint = problem.endpoint,
-                reason = problem.reason,
-                "endpoint cannot be called"
-            );
-        }
-        view
-    }
-}
 
 /// Follows the store until the shutdown.
 pub struct Follower {
@@ -64,6 +32,8 @@ pub struct Follower {
     pub builder: Builder,
     /// Whose view is swapped.
     pub router: Arc<Router>,
+    /// What was understood, on the disk; for a store on other machines.
+    pub disk: Option<Disk>,
     /// Ready once a catalog was read.
     pub configured: Guard,
 }
@@ -77,13 +47,23 @@ impl Follower {
         loop {
             tokio::select! {
                 change = self.watch.next() => self.take_in(change).await,
-                () = shutdown.wait() => return Ok(()),
+                () = shutdown.wait() => break,
+            }
+            if let Some(disk) = &mut self.disk {
+                disk.keep_if_due(&self.fold);
             }
         }
+        if let Some(disk) = &mut self.disk {
+            disk.keep_at_the_end(&self.fold).await;
+        }
+        Ok(())
     }
 
-    /// Takes in what the store holds, if it answers within `patience`, so that the first call finds a view.
+    /// Takes in what the disk kept and then what the store holds, if it answers within `patience`, so that the
+    /// first call finds a view. What was kept comes first even if the store answers: what an accident did to
+    /// the store in between is then held back, as it is by routers that saw it happen.
     pub async fn boot(&mut self, patience: Duration) {
+        let kept_at_ms = self.recall().await;
         let first = timeout_at(Instant::now() + patience, async {
             loop {
                 let change = self.watch.next().await;
@@ -95,9 +75,20 @@ impl Follower {
             }
         });
         if first.await.is_err() {
-            tracing::warn!("the store does not answer yet; the router becomes ready when it does");
+            let age_ms = kept_at_ms.map(|at_ms| unix_ms().saturating_sub(at_ms));
+            tracing::warn!(kept_age_ms = age_ms, "the store does not answer yet");
+            if let Some(age_ms) = age_ms {
+                self.router.heard.recall(self.router.clock.now_ms(), age_ms);
+            }
         }
         self.swap();
+    }
+
+    /// Takes in what was kept on the disk; when the store last confirmed it, in milliseconds since 1970.
+    async fn recall(&mut self) -> Option<u64> {
+        let kept = self.disk.as_ref()?.recall().await?;
+        self.fold.apply(Change::Snapshot(kept.listing));
+        Some(kept.at_ms)
     }
 
     /// Takes in a change and all that comes before its view is due.
@@ -112,6 +103,9 @@ impl Follower {
                 }
             }
         }
+        // Nothing waits to be swapped: what came since the view was made made no difference to it.
+        self.router.view.load().applied.store(self.fold.revision, Relaxed);
+        self.router.heard.note(&self.fold);
     }
 
     /// Folds one change; when its view is due, if it needs one.
@@ -120,6 +114,9 @@ impl Follower {
             Change::Silent { reason } => tracing::warn!(reason, "the store does not answer"),
             Change::Snapshot(_) | Change::Batch { .. } | Change::Progress { .. } => {
                 self.router.heard.hear(self.router.clock.now_ms());
+                if let Some(disk) = &mut self.disk {
+                    disk.heard(unix_ms());
+                }
             }
         }
         match self.fold.apply(change) {
@@ -134,36 +131,25 @@ impl Follower {
             return;
         }
         let before = self.router.view.load_full();
-        let view = Arc::new(self.builder.build(&self.fold, Some(&before)));
+        let view = Arc::new(self.builder.build(&self.fold));
         hasten_trials(&before, &view, self.router.clock.now_ms());
         self.router.view.store(view);
+        self.router.heard.note(&self.fold);
+        self.router.heard.swapped();
         self.configured.ready();
     }
 }
 
 /// Where the cluster now says up and said down before, this router's own trial is due at once.
 fn hasten_trials(before: &View, after: &View, now_ms: u64) {
-    for (state, lane) in after.snapshot.endpoints.iter().zip(&after.lanes) {
-        let was = before.snapshot.endpoints.iter().find(|b| b.endpoint.id == state.endpoint.id);
-        let recovered = was.is_some_and(|b| b.verdict == Verdict::Down) && state.verdict.usable();
-        if recovered {
+    for state in before.snapshot.endpoints.iter().filter(|b| b.verdict == Verdict::Down) {
+        let (id, now) = (state.endpoint.id, &after.snapshot);
+        let same = |at: &usize| now.endpoints.get(*at).is_some_and(|s| s.endpoint.id == id);
+        let Some(at) = now.endpoints_of(&state.endpoint.model).find(same) else { continue };
+        if let Some((state, lane)) = now.endpoints.get(at).zip(after.lanes.get(at))
+            && state.verdict.usable()
+        {
             lane.load.cluster_says_up(now_ms);
         }
-    }
-}
-
-/// When the store was last heard of.
-#[derive(Debug, Default)]
-pub struct Heard(AtomicU64);
-
-impl Heard {
-    /// It was, now.
-    pub fn hear(&self, now_ms: u64) {
-        self.0.store(now_ms, Relaxed);
-    }
-
-    /// Milliseconds since then.
-    pub fn age_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.0.load(Relaxed))
     }
 }

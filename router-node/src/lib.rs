@@ -14,9 +14,12 @@ pub mod rejection;
 pub mod relay;
 pub mod streaming;
 
+pub mod disk;
 pub mod fold;
 pub mod follow;
+pub mod heard;
 pub mod load;
+pub mod register;
 pub mod view;
 
 pub mod admin;

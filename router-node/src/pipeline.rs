@@ -17,8 +17,8 @@ use crate::admission::Admission;
 use crate::attempt::{Course, Delivery, Permits, Release};
 use crate::auth::{KeyHolder, KeyPermit};
 use crate::facts::facts_of;
-use crate::follow::Heard;
 use crate::generations::Generations;
+use crate::heard::Heard;
 use crate::ledger::{Decision, Ledger, OpenRecord};
 use crate::load::Clock;
 use crate::rejection::{self, Rejection};
@@ -42,7 +42,7 @@ pub struct Router {
     pub admission: Arc<Admission>,
     /// The time.
     pub clock: Clock,
-    /// When the store was last heard of.
+    /// What was last heard of the store.
     pub heard: Heard,
 }
 

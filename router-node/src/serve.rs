@@ -5,26 +5,25 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use trunkline_core::assess::Table;
 use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::Zone;
-use trunkline_core::snapshot::Snapshot;
 use trunkline_runtime::BoxError;
 use trunkline_runtime::readiness::Readiness;
 use trunkline_store::port::{Expect, Store, StoreError, Txn};
 use trunkline_upstream::{Credential, Transport};
 
 use crate::admission::Admission;
-use crate::auth::Keyring;
 use crate::config::{self, Documents};
+use crate::disk::Disk;
 use crate::fold::{CATALOG, Fold, KEYS, POLICY};
-use crate::follow::{Builder, Follower, Heard};
+use crate::follow::Follower;
 use crate::generations::Generations;
+use crate::heard::Heard;
 use crate::ledger::{Entry, Ledger};
-use crate::load::{Clock, LoadBook};
+use crate::load::Clock;
 use crate::pipeline::Router;
 use crate::telemetry::Telemetry;
-use crate::view::{Secrets, View};
+use crate::view::{Builder, Secrets};
 
 /// What hashes keys where no pepper is configured.
 pub const NO_PEPPER: [u8; 32] = [0; 32];
@@ -51,7 +50,8 @@ pub fn pepper(reference: Option<&SecretRef>) -> Result<[u8; 32], BoxError> {
     Ok(blake3::derive_key(PEPPER_CONTEXT, secret.as_bytes()))
 }
 
-/// Writes documents into a store that has none of their kind; what is there stays.
+/// Writes documents into a store that has none of their kind; what is there stays, and a router that may not
+/// write needs to only where something is missing.
 ///
 /// # Errors
 /// When the store cannot be written.
@@ -64,6 +64,9 @@ pub async fn bootstrap(store: &dyn Store, documents: &Documents) -> Result<(), S
     for (path, canonical) in named {
         let Some(canonical) = canonical else { continue };
         let key = format!("{}{path}", trunkline_store::keys::CONFIG);
+        if store.get(&key).await?.is_some() {
+            continue;
+        }
         let txn = Txn::new().expect(&key, Expect::Absent).put(&key, canonical.clone().into_bytes());
         store.commit(txn).await?;
     }
@@ -90,6 +93,8 @@ pub struct Setup {
     pub pepper: [u8; 32],
     /// Calls at once.
     pub concurrency: usize,
+    /// What was understood of the store, on the disk; for a store on other machines.
+    pub disk: Option<Disk>,
     /// Tells when the router is ready.
     pub readiness: Readiness,
 }
@@ -101,21 +106,10 @@ pub struct Setup {
 pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
     let telemetry = Arc::new(Telemetry::new());
     let (ledger, records) = Ledger::new(Arc::clone(&telemetry));
-    let builder = Builder {
-        zone: setup.zone,
-        pepper: setup.pepper,
-        secrets: Arc::new(ConfiguredSecrets),
-        book: LoadBook::default(),
-    };
-    let (empty, _) = View::build(
-        Snapshot::default(),
-        Keyring::default(),
-        Table::default(),
-        &builder.book,
-        builder.secrets.as_ref(),
-    );
+    let fold = Fold::default();
+    let mut builder = Builder::new(setup.zone, setup.pepper, Arc::new(ConfiguredSecrets));
     let router = Arc::new(Router {
-        view: ArcSwap::from_pointee(empty),
+        view: ArcSwap::from_pointee(builder.build(&fold)),
         transport: Transport::new()?,
         ledger: Arc::new(ledger),
         generations: Arc::new(Generations::default()),
@@ -126,9 +120,10 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
     });
     let follower = Follower {
         watch: setup.store.watch(trunkline_store::keys::ROOT),
-        fold: Fold::default(),
+        fold,
         builder,
         router: Arc::clone(&router),
+        disk: setup.disk,
         configured: setup.readiness.guard("configuration"),
     };
     Ok(Parts { router, follower, records })

@@ -113,7 +113,7 @@ pub const CATALOGUE: &[Metric] = &[
         "trunkline_applied_revision",
         Kind::Gauge,
         &[],
-        "The store revision that calls are served from.",
+        "Everything up to this store revision is in what calls are served from.",
     ),
     Metric::new(
         "trunkline_watch_age_seconds",
@@ -126,6 +126,18 @@ pub const CATALOGUE: &[Metric] = &[
         Kind::Gauge,
         &[],
         "First 48 bits of the digest of verdicts and weights: equal on all routers at one revision.",
+    ),
+    Metric::new(
+        "trunkline_refused_records",
+        Kind::Gauge,
+        &[],
+        "Records of the store that this router refuses, the last good ones being in force; admin-cli status names them.",
+    ),
+    Metric::new(
+        "trunkline_routers",
+        Kind::Gauge,
+        &[],
+        "Routers that are registered in the store, this one included.",
     ),
     Metric::new(
         "trunkline_records_dropped_total",
@@ -157,6 +169,8 @@ pub struct Telemetry {
     applied_revision: Gauge,
     watch_age: Gauge,
     table_digest: Gauge,
+    refused_records: Gauge,
+    routers: Gauge,
     records_dropped: Counter,
 }
 
@@ -204,6 +218,8 @@ impl Telemetry {
             applied_revision: gauge!("trunkline_applied_revision"),
             watch_age: gauge!("trunkline_watch_age_seconds"),
             table_digest: gauge!("trunkline_table_digest"),
+            refused_records: gauge!("trunkline_refused_records"),
+            routers: gauge!("trunkline_routers"),
             records_dropped: counter!("trunkline_records_dropped_total"),
         }
     }
@@ -257,6 +273,8 @@ impl Telemetry {
         self.applied_revision.set(applied.revision as f64);
         self.watch_age.set(applied.watch_age_s);
         self.table_digest.set(applied.digest_prefix as f64);
+        self.refused_records.set(applied.nacks as f64);
+        self.routers.set(applied.routers as f64);
     }
 }
 
@@ -275,6 +293,10 @@ pub struct Applied {
     pub watch_age_s: f64,
     /// The first 48 bits of the table's digest: what a Prometheus sample holds exactly.
     pub digest_prefix: u64,
+    /// Records that are refused.
+    pub nacks: usize,
+    /// Routers that are registered.
+    pub routers: usize,
 }
 
 /// Metrics of one endpoint; made with the snapshot.

@@ -1,52 +1,53 @@
 //! The view that calls are served from: `core`'s snapshot, and beside each endpoint what it takes to call it.
-//! It is built whole and swapped atomically; a call takes it once.
+//! It is swapped whole; a call takes it once. What configuration alone decides is made when configuration
+//! changes and shared by the views between: a new measurement costs a new table and no more.
+
+mod lanes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use trunkline_core::assess::Table;
-use trunkline_core::catalog::{Provider, SecretRef};
-use trunkline_core::id::ModelId;
+use trunkline_core::catalog::Provider;
+use trunkline_core::id::{ModelId, Zone};
 use trunkline_core::plan::{LocalLayer, LocalLoad};
 use trunkline_core::snapshot::{EndpointState, Snapshot};
-use trunkline_upstream::{Credential, Target, TargetError};
+use trunkline_spec::overrides::Scope;
 
 use crate::auth::Keyring;
-use crate::load::{EndpointLoad, LoadBook, ModelLoad};
-use crate::telemetry::EndpointMeter;
+use crate::fold::Fold;
+use crate::load::{LoadBook, ModelLoad};
 
-/// One endpoint with everything that it takes to call it.
-pub struct Lane {
-    /// The endpoint, as people write it.
-    pub name: Arc<str>,
-    /// Its id.
-    pub id: Arc<str>,
-    /// Its local state.
-    pub load: Arc<EndpointLoad>,
-    /// Its metrics.
-    pub meter: Arc<EndpointMeter>,
-    /// Its addresses and headers; `None` when they could not be built, which was logged.
-    pub target: Option<Arc<Target>>,
-    /// How many credentials it has.
-    pub credentials: usize,
-}
+pub use lanes::{Lane, Secrets};
+
+/// Secrets are looked up again at the first view after this long, so that one that was replaced or was not
+/// there yet is found without a change of the catalog.
+const SECRETS_EVERY: Duration = Duration::from_secs(10);
 
 /// What one call is served from.
 pub struct View {
     /// Policy, catalog, verdicts and weights.
     pub snapshot: Snapshot,
     /// One for each of the snapshot's endpoints, in its order.
-    pub lanes: Vec<Lane>,
+    pub lanes: Arc<[Lane]>,
     /// The keys in force.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// The policy's version, as records and headers carry it.
     pub policy_version: Arc<str>,
     /// The same as a header.
     pub policy_header: HeaderValue,
     /// Verdicts and weights, with what they were made from.
     pub table: Table,
-    models: BTreeMap<ModelId, Arc<ModelLoad>>,
+    /// What is drained.
+    pub drained: Arc<[Scope]>,
+    /// The last revision that made a difference; see [`Fold::changed`].
+    pub changed: u64,
+    /// Everything up to this revision is in it: the snapshot's own, and then those that made no difference.
+    pub applied: AtomicU64,
+    models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
 }
 
 impl std::fmt::Debug for View {
@@ -55,61 +56,10 @@ impl std::fmt::Debug for View {
     }
 }
 
-/// Finds a secret by its reference. Reading the environment and files is the configuration's affair.
-pub trait Secrets: Send + Sync {
-    /// The secret, or why there is none, in words that name the variable or file and not its contents.
-    ///
-    /// # Errors
-    /// The reason.
-    fn find(&self, reference: &SecretRef) -> Result<Credential, String>;
-}
-
-/// A problem that leaves an endpoint without calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneProblem {
-    /// The endpoint, as people write it.
-    pub endpoint: String,
-    /// What is wrong.
-    pub reason: String,
-}
-
 impl View {
-    /// Builds the view. Endpoints that cannot be called are kept, without a target, and reported.
-    pub fn build(
-        snapshot: Snapshot,
-        keyring: Keyring,
-        table: Table,
-        book: &LoadBook,
-        secrets: &dyn Secrets,
-    ) -> (Self, Vec<LaneProblem>) {
-        let mut problems = Vec::new();
-        let lanes = snapshot
-            .endpoints
-            .iter()
-            .map(|state| {
-                let (target, credentials) = match target(&snapshot, state, secrets) {
-                    Ok((target, credentials)) => (Some(Arc::new(target)), credentials),
-                    Err(reason) => {
-                        problems.push(LaneProblem { endpoint: state.endpoint.name(), reason });
-                        (None, 0)
-                    }
-                };
-                Lane {
-                    name: Arc::from(state.endpoint.name()),
-                    id: Arc::from(state.endpoint.id.as_str()),
-                    load: book.endpoint(state.endpoint.id),
-                    meter: Arc::new(EndpointMeter::new(state)),
-                    target,
-                    credentials,
-                }
-            })
-            .collect();
-        let models = snapshot.models().map(|m| (m.clone(), book.model(m))).collect();
-        let policy_version: Arc<str> = Arc::from(snapshot.policy.version.as_str());
-        let policy_header = HeaderValue::from_str(&policy_version);
-        let policy_header = policy_header.unwrap_or(HeaderValue::from_static(""));
-        let view = Self { snapshot, lanes, keyring, policy_version, policy_header, table, models };
-        (view, problems)
+    /// Everything up to this revision is in it.
+    pub fn applied_revision(&self) -> u64 {
+        self.applied.load(Relaxed)
     }
 
     /// The local layer at this moment.
@@ -123,16 +73,82 @@ impl View {
     }
 }
 
-fn target(
-    snapshot: &Snapshot,
-    state: &EndpointState,
-    secrets: &dyn Secrets,
-) -> Result<(Target, usize), String> {
-    let provider = provider_of(snapshot, state).ok_or("its provider is not in the catalog")?;
-    let credentials: Vec<Credential> =
-        provider.credentials.iter().map(|r| secrets.find(r)).collect::<Result<_, _>>()?;
-    let target = Target::new(provider, &state.endpoint, &credentials);
-    Ok((target.map_err(|e: TargetError| e.to_string())?, credentials.len()))
+/// Makes views, one after the other.
+pub struct Builder {
+    zone: Zone,
+    pepper: [u8; 32],
+    secrets: Arc<dyn Secrets>,
+    book: LoadBook,
+    settled: Option<Settled>,
+}
+
+/// What configuration alone decides.
+#[derive(Clone)]
+struct Settled {
+    configurations: u64,
+    looked_up: Instant,
+    policy_version: Arc<str>,
+    policy_header: HeaderValue,
+    keyring: Arc<Keyring>,
+    lanes: Arc<[Lane]>,
+    models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
+    drained: Arc<[Scope]>,
+}
+
+impl Builder {
+    /// One for routers of `zone`, whose keys are hashed with `pepper`.
+    pub fn new(zone: Zone, pepper: [u8; 32], secrets: Arc<dyn Secrets>) -> Self {
+        Self { zone, pepper, secrets, book: LoadBook::default(), settled: None }
+    }
+
+    /// The view of what was folded so far.
+    pub fn build(&mut self, fold: &Fold) -> View {
+        let table = fold.table(&self.zone);
+        let (providers, states) = (fold.catalog.providers.clone(), table.states(&fold.catalog));
+        let policy = Arc::clone(&fold.policy);
+        let snapshot = Snapshot::new(fold.revision, policy, providers, states);
+        let settled = self.settled(fold, &snapshot);
+        View {
+            snapshot,
+            lanes: settled.lanes,
+            keyring: settled.keyring,
+            policy_version: settled.policy_version,
+            policy_header: settled.policy_header,
+            table,
+            drained: settled.drained,
+            changed: fold.changed,
+            applied: AtomicU64::new(fold.revision),
+            models: settled.models,
+        }
+    }
+
+    fn settled(&mut self, fold: &Fold, snapshot: &Snapshot) -> Settled {
+        let current = self.settled.as_ref().filter(|settled| {
+            let as_configured = settled.configurations == fold.configurations;
+            as_configured && settled.looked_up.elapsed() < SECRETS_EVERY
+        });
+        let settled = current.cloned().unwrap_or_else(|| self.settle(fold, snapshot));
+        self.settled.insert(settled).clone()
+    }
+
+    fn settle(&self, fold: &Fold, snapshot: &Snapshot) -> Settled {
+        let before = self.settled.as_ref();
+        let lanes = before.map(|settled| &*settled.lanes).unwrap_or_default();
+        let keyring = before.map(|settled| &*settled.keyring);
+        let version: Arc<str> = Arc::from(snapshot.policy.version.as_str());
+        let header = HeaderValue::from_str(&version).unwrap_or(HeaderValue::from_static(""));
+        let models = snapshot.models().map(|m| (m.clone(), self.book.model(m))).collect();
+        Settled {
+            configurations: fold.configurations,
+            looked_up: Instant::now(),
+            policy_version: version,
+            policy_header: header,
+            keyring: Arc::new(Keyring::new(self.pepper, &fold.keys(), keyring)),
+            lanes: lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref()),
+            models: Arc::new(models),
+            drained: Arc::from(fold.drained()),
+        }
+    }
 }
 
 /// The provider that runs an endpoint.

@@ -4,7 +4,18 @@
 pub mod bench;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+pub mod process;
+
+#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod router;
+
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "fails its test on the spot"
+)]
+pub mod cluster;
 
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod provider;

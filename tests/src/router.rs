@@ -1,29 +1,25 @@
 //! A router in a process of its own: its documents, its start, its log and its end.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
+use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::json::overlay;
+use crate::process::Process;
 use crate::provider::Provider;
+
+pub use crate::process::beside;
 
 /// The key that callers use unless they are told otherwise.
 pub const KEY: &str = "tl_testkey1_a-key-that-must-never-be-repeated";
 /// What keys are hashed with when no pepper is configured.
 const NO_PEPPER: [u8; 32] = [0; 32];
-/// The longest that a start may take on a loaded machine.
-const START: Duration = Duration::from_secs(60);
 /// Between two questions whether the router is ready.
 const READY_PAUSE: Duration = Duration::from_millis(10);
 /// How often it is asked.
@@ -34,7 +30,9 @@ pub struct Setup {
     providers: Vec<Provider>,
     policy: Value,
     config: Value,
+    store: Value,
     keys: Vec<Value>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -42,8 +40,14 @@ impl Setup {
     #[must_use]
     pub fn new(providers: &[&Provider]) -> Self {
         let providers = providers.iter().map(|provider| (*provider).clone()).collect();
-        let setup =
-            Self { providers, policy: json!({"version": 1}), config: json!({}), keys: Vec::new() };
+        let setup = Self {
+            providers,
+            policy: json!({"version": 1}),
+            config: json!({}),
+            store: json!({"embedded": {"dir": "data"}}),
+            keys: Vec::new(),
+            environment: Vec::new(),
+        };
         setup.key(KEY, json!({}))
     }
 
@@ -61,6 +65,20 @@ impl Setup {
         self
     }
 
+    /// Keeps its state in etcd, whose members are at these URLs.
+    #[must_use]
+    pub fn etcd(mut self, members: &[String]) -> Self {
+        self.store = json!({"etcd": {"endpoints": members}});
+        self
+    }
+
+    /// Starts with these variables in its environment, too.
+    #[must_use]
+    pub fn environment(mut self, variables: &[(String, String)]) -> Self {
+        self.environment.extend_from_slice(variables);
+        self
+    }
+
     /// Adds an API key with these rules.
     #[must_use]
     pub fn key(mut self, secret: &str, rules: Value) -> Self {
@@ -75,6 +93,16 @@ impl Setup {
     /// # Panics
     /// When it does not start; its log says why.
     pub async fn start(self) -> Router {
+        let router = self.begin().await;
+        router.wait_until_ready().await;
+        router
+    }
+
+    /// Starts it and waits until it listens; it may not be ready yet.
+    ///
+    /// # Panics
+    /// When it does not start; its log says why.
+    pub async fn begin(self) -> Router {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = self.write(folder.path());
         let mut command = Command::new(program());
@@ -84,9 +112,9 @@ impl Setup {
                 command.env(variable, secret);
             }
         }
-        let router = Router::run(&mut command, folder);
-        router.wait_until_ready().await;
-        router
+        command.envs(self.environment.iter().cloned());
+        let name = self.config.get("node_id").and_then(Value::as_str).unwrap_or("router");
+        Router::run(name, &mut command, folder).await
     }
 
     fn write(&self, folder: &Path) -> PathBuf {
@@ -103,7 +131,7 @@ impl Setup {
             "listen": "127.0.0.1:0",
             "ops": "127.0.0.1:0",
             "admin": "127.0.0.1:0",
-            "store": {"embedded": {"dir": "data"}},
+            "store": self.store,
             "bootstrap": {"catalog": "catalog.json", "policy": "policy.json", "keys": "keys.json"},
             "log": {"format": "json", "level": "info"},
             "worker_threads": 2,
@@ -115,9 +143,8 @@ impl Setup {
 
 /// A router that runs. Dropping it ends it at once.
 pub struct Router {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
+    /// The process.
+    pub process: Process,
     /// Where callers connect.
     pub public: SocketAddr,
     /// Operations.
@@ -153,37 +180,21 @@ impl Router {
     ///
     /// # Panics
     /// When it does not end, or not well.
-    pub async fn stop(mut self) -> Log {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
-        kill(pid, Signal::SIGTERM).expect("the router runs");
-        // Its log ends when it does; the client's patience bounds the wait.
-        let reader = self.reader.take().expect("a log that is read");
-        let read = tokio::task::spawn_blocking(move || reader.join());
-        let read = tokio::time::timeout(START, read).await.expect("the router ends when asked to");
-        read.expect("the log was read").expect("the log was read");
-        let status = self.child.wait().expect("the router ended");
-        let lines = std::mem::take(&mut *self.lines.lock().expect("the log"));
-        assert!(status.success(), "the router ended with {status}: {lines:#?}");
-        Log(lines)
+    pub async fn stop(self) -> Log {
+        Log(self.process.end().await)
     }
 
-    fn run(command: &mut Command, folder: TempDir) -> Self {
-        let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = streams.spawn().expect("the router can be started");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (told, listening) = mpsc::channel();
-        let log = child.stderr.take().expect("the log is piped");
-        let kept = Arc::clone(&lines);
-        let reader = std::thread::spawn(move || read_log(log, &kept, &told));
-        let Ok([public, ops, admin]) = listening.recv_timeout(START) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("the router does not listen: {:#?}", lines.lock());
-        };
-        Self { child, lines, reader: Some(reader), public, ops, admin, _folder: folder }
+    async fn run(name: &str, command: &mut Command, folder: TempDir) -> Self {
+        let mut process = Process::start(name, command);
+        let [public, ops, admin] = process.told(listening).await;
+        Self { process, public, ops, admin, _folder: folder }
     }
 
-    async fn wait_until_ready(&self) {
+    /// Waits until it takes calls.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn wait_until_ready(&self) {
         let operations = Client { address: self.ops, key: String::new() };
         for _ in 0..READY_TRIES {
             if operations.get("/readyz").await.status() == 200 {
@@ -191,24 +202,7 @@ impl Router {
             }
             tokio::time::sleep(READY_PAUSE).await;
         }
-        panic!("the router is not ready: {:#?}", self.lines.lock());
-    }
-}
-
-impl Drop for Router {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way nothing is left to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn read_log(log: ChildStderr, kept: &Mutex<Vec<String>>, told: &mpsc::Sender<[SocketAddr; 3]>) {
-    for line in BufReader::new(log).lines().map_while(Result::ok) {
-        if let Some(addresses) = listening(&line) {
-            let _ = told.send(addresses);
-        }
-        kept.lock().expect("the log").push(line);
+        panic!("the router is not ready: {:#?}", self.process.lines());
     }
 }
 
@@ -225,19 +219,6 @@ fn listening(line: &str) -> Option<[SocketAddr; 3]> {
 #[must_use]
 pub fn program() -> PathBuf {
     beside("router-node")
-}
-
-/// A program of this project, beside the tests'.
-///
-/// # Panics
-/// When it was not built.
-#[must_use]
-pub fn beside(name: &str) -> PathBuf {
-    let this = std::env::current_exe().expect("this program has a path");
-    let folder = this.ancestors().nth(2).expect("tests are in target/debug/deps");
-    let program = folder.join(name);
-    assert!(program.exists(), "{} is missing: cargo build -p {name}", program.display());
-    program
 }
 
 /// All that a router logged.

@@ -35,8 +35,10 @@ const ROUTERS: &[(&str, &str)] = &[
     ("ZONE", "zone"),
     ("VERSION", "version"),
     ("REVISION", "revision"),
+    ("LAG", "lag"),
     ("DIGEST", "digest"),
     ("HEARD_S_AGO", "heard_s_ago"),
+    ("REFUSED", "refused"),
     ("PROBLEM", "problem"),
 ];
 const PROBERS: &[(&str, &str)] = &[

@@ -175,4 +175,30 @@ impl Catalog {
     pub fn provider(&self, id: &ProviderId) -> Option<&Provider> {
         self.providers.binary_search_by(|p| p.id.cmp(id)).ok().and_then(|at| self.providers.get(at))
     }
+
+    /// What `next` takes away, if it is so much at once that an accident is likelier than a wish: all that
+    /// there was, or more than [`MAX_REMOVED_PERCENT`] of what is no small catalog.
+    pub fn mass_removal(&self, next: &Self) -> Option<MassRemoval> {
+        let kept = |e: &&Endpoint| next.endpoints.binary_search_by(|n| n.id.cmp(&e.id)).is_ok();
+        let before = self.endpoints.len();
+        let removed = before - self.endpoints.iter().filter(kept).count();
+        let many = before >= GUARDED_FROM && removed * 100 > before * MAX_REMOVED_PERCENT;
+        let all = before > 0 && next.endpoints.is_empty();
+        (many || all).then_some(MassRemoval { removed, before })
+    }
+}
+
+/// A change that takes away more than this share of the endpoints at once is taken for an accident, in
+/// percent.
+pub const MAX_REMOVED_PERCENT: usize = 30;
+/// Smaller catalogs may lose more than that: of three, one is a third.
+const GUARDED_FROM: usize = 4;
+
+/// So many endpoints go at once that somebody must say that it is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MassRemoval {
+    /// How many go.
+    pub removed: usize,
+    /// Of how many.
+    pub before: usize,
 }

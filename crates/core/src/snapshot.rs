@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::catalog::{Endpoint, Provider};
 use crate::id::ModelId;
@@ -97,7 +98,7 @@ pub struct Snapshot {
     /// The store revision it was computed from.
     pub revision: u64,
     /// The policy in force.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// By id, ascending.
     pub providers: Vec<Provider>,
     /// By (model, id), ascending.
@@ -118,7 +119,7 @@ impl Snapshot {
     /// Builds the view; sorts `endpoints` and `providers` and indexes the models.
     pub fn new(
         revision: u64,
-        policy: Policy,
+        policy: impl Into<Arc<Policy>>,
         mut providers: Vec<Provider>,
         mut endpoints: Vec<EndpointState>,
     ) -> Self {
@@ -130,7 +131,7 @@ impl Snapshot {
         for (at, state) in endpoints.iter().enumerate() {
             models.entry(state.endpoint.model.clone()).or_insert(at..at).end = at + 1;
         }
-        Self { revision, policy, providers, endpoints, models }
+        Self { revision, policy: policy.into(), providers, endpoints, models }
     }
 
     /// What a requested name stands for; routes come before models, so that a policy can redirect one.

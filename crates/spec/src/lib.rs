@@ -7,11 +7,13 @@ pub mod catalog;
 pub mod error;
 pub mod keys;
 pub mod load;
+pub mod manifest;
 mod names;
 pub mod observation;
 pub mod overrides;
 pub mod policy;
 pub mod reference;
+pub mod router;
 mod shape;
 mod tree;
 

@@ -11,11 +11,14 @@ pub mod keys;
 pub mod contract;
 
 mod mvcc;
+mod record;
 
+mod disk_snapshot;
 mod embedded;
 mod etcd;
 mod memory;
 
+pub use disk_snapshot::{DiskSnapshot, DiskSnapshotError, Kept, SNAPSHOT_AGE_MAX_MS};
 pub use embedded::Embedded;
 pub use etcd::{Etcd, EtcdOptions, TlsFiles};
 pub use memory::Memory;

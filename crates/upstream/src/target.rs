@@ -12,8 +12,9 @@ use crate::anthropic;
 use crate::guard;
 use crate::transport::Origin;
 
-/// A provider's secret. It can be sent, and nothing else: no `Debug`, no `Display`, no serialisation.
-#[derive(Clone)]
+/// A provider's secret. It can be sent, or compared with another of ours to see whether it was replaced, and
+/// nothing else: no `Debug`, no `Display`, no serialisation.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credential(HeaderValue);
 
 impl Credential {

@@ -60,7 +60,7 @@ pub fn endpoints(
             && (asked.model.is_empty() || endpoint.model.as_str() == asked.model)
     };
     let now = admin.router.clock.now_ms();
-    let entries = view.snapshot.endpoints.iter().zip(&view.lanes);
+    let entries = view.snapshot.endpoints.iter().zip(view.lanes.iter());
     let entries = entries.filter(|(state, _)| wanted(state)).map(|(state, lane)| EndpointEntry {
         endpoint: Some(endpoint_message(state)),
         status: Some(status::of_endpoint(view, state, lane, now)),

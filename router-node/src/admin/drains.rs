@@ -15,7 +15,7 @@ use trunkline_store::keys::CONFIG;
 use super::edit::{self, Intent, Mode, Rules, Write};
 use super::page::page;
 use super::state::State;
-use super::{Admin, Admitted, refusal, scope};
+use super::{Admin, Admitted, refusal, routers, scope};
 use crate::fold::DRAINS;
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
@@ -124,6 +124,7 @@ pub async fn list(
     asked: &ListDrainsRequest,
 ) -> Result<ListDrainsResponse, Status> {
     let state = State::read(admin.store.as_ref()).await?;
+    let members = routers::alive(admin, by).await;
     let wanted = match asked.target.as_str() {
         "" => None,
         target => Some(Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?),
@@ -132,7 +133,10 @@ pub async fn list(
     let drains = state.below(&prefix).filter_map(|entry| {
         let drain = overrides::parse_drain(std::str::from_utf8(&entry.value).ok()?).ok()?;
         let asked_for = wanted.as_ref().is_none_or(|wanted| *wanted == drain.scope);
-        asked_for.then(|| shown(admin, by, state.catalog(), (drain, entry.mod_revision.0)))
+        asked_for.then(|| {
+            let reports = members.iter().map(|m| m.report(admin, by, &drain.scope)).collect();
+            shown(drain, entry.mod_revision.0, state.catalog(), reports)
+        })
     });
     let drains = drains.collect();
     let (drains, next) = page(drains, asked.page_size, &asked.page_token, |d| d.target.clone());
@@ -143,25 +147,10 @@ fn key(scope: &Scope) -> String {
     format!("{CONFIG}{DRAINS}{scope}")
 }
 
-fn shown(
-    admin: &Admin,
-    by: &Admitted,
-    catalog: &Catalog,
-    (drain, revision): (Drain, u64),
-) -> DrainEntry {
-    let applied = by.view.snapshot.revision;
-    let states = by.view.snapshot.endpoints.iter().zip(&by.view.lanes);
-    let covered = states.filter(|(state, _)| drain.scope.covers(&state.endpoint));
-    let in_flight: u64 = covered.map(|(_, lane)| u64::from(lane.load.in_flight())).sum();
-    // Other routers do not report here, so nothing is ever called proven.
-    let busy = applied < revision || in_flight > 0;
-    let state = if busy { DrainState::Draining } else { DrainState::Unspecified };
-    let report = DrainReport {
-        router_id: admin.node.to_string(),
-        applied_revision: signed(applied),
-        in_flight,
-        vanished: false,
-    };
+fn shown(drain: Drain, revision: u64, catalog: &Catalog, routers: Vec<DrainReport>) -> DrainEntry {
+    let proven = |r: &DrainReport| r.applied_revision >= signed(revision) && r.quiet;
+    let state =
+        if routers.iter().all(proven) { DrainState::Proven } else { DrainState::Draining };
     DrainEntry {
         target: named(&drain.scope, catalog),
         reason: drain.reason,
@@ -169,7 +158,7 @@ fn shown(
         created_at: drain.at_ms.map(timestamp),
         revision: signed(revision),
         state: state.into(),
-        routers: vec![report],
+        routers,
         ..DrainEntry::default()
     }
 }

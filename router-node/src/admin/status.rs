@@ -2,21 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use prost_types::Duration;
 use tonic::Status;
 use trunkline_core::breaker::Admission;
 use trunkline_core::snapshot::EndpointState;
 use trunkline_proto::admin::v1::{
     EndpointStatus, Evidence, GetStatusRequest, GetStatusResponse, ProberStatus, ProviderStatus,
-    RouterStatus,
 };
 use trunkline_spec::observation::decode_prober_record;
 use trunkline_spec::overrides::Scope;
 use trunkline_store::keys::{Key, PROBERS};
 use trunkline_store::port::KeyValue;
 
-use super::{Admin, Admitted, refusal};
-use crate::ingress::grpc::{digest_hex, signed, verdict_of_name};
+use super::{Admin, Admitted, refusal, routers};
+use crate::ingress::grpc::verdict_of_name;
 use crate::view::{Lane, View};
 
 /// The state of the cluster, or of one target.
@@ -40,19 +38,20 @@ pub async fn answer(
             Vec::new()
         }
     };
+    let routers = routers::alive(admin, by).await;
     Ok(GetStatusResponse {
         revision: by.revision(),
         providers: providers(admin, by, wanted.as_ref()),
-        routers: vec![this_router(admin, by)],
+        routers: routers.into_iter().map(|member| member.status(admin, by)).collect(),
         probers,
-        answered_by: admin.node.to_string(),
+        answered_by: admin.identity.node.to_string(),
     })
 }
 
 fn providers(admin: &Admin, by: &Admitted, wanted: Option<&Scope>) -> Vec<ProviderStatus> {
     let now = admin.router.clock.now_ms();
     let mut providers: BTreeMap<&str, Vec<EndpointStatus>> = BTreeMap::new();
-    for (state, lane) in by.view.snapshot.endpoints.iter().zip(&by.view.lanes) {
+    for (state, lane) in by.view.snapshot.endpoints.iter().zip(by.view.lanes.iter()) {
         if wanted.is_none_or(|scope| scope.covers(&state.endpoint)) {
             let status = of_endpoint(&by.view, state, lane, now);
             providers.entry(state.endpoint.provider.as_str()).or_default().push(status);
@@ -99,21 +98,6 @@ pub fn of_endpoint(view: &View, state: &EndpointState, lane: &Lane, now_ms: u64)
             Admission::Ejected => "ejected",
         }
         .to_owned(),
-    }
-}
-
-fn this_router(admin: &Admin, by: &Admitted) -> RouterStatus {
-    let age_ms = admin.router.heard.age_ms(admin.router.clock.now_ms());
-    RouterStatus {
-        router_id: admin.node.to_string(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        applied_revision: by.revision(),
-        table_digest: digest_hex(&by.view.table.digest),
-        watch_age: Some(Duration {
-            seconds: signed(age_ms / 1000),
-            nanos: (age_ms % 1000) as i32 * 1_000_000,
-        }),
-        ..RouterStatus::default()
     }
 }
 

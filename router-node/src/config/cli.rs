@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 
-use super::file::{ConfigFile, EtcdTlsEntry, LogFormatEntry, LogLevel, StoreEntry, TlsEntry};
+use super::file::{
+    ConfigFile, EtcdTlsEntry, LogFormatEntry, LogLevel, StoreEntry, TlsEntry, default_snapshot_dir,
+};
 
 /// Trunkline's router: serves inference calls and picks a provider for each.
 #[derive(Clone, Debug, Parser)]
@@ -80,6 +82,9 @@ pub struct StoreArgs {
     /// The key of our certificate to etcd
     #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires = "etcd_ca")]
     pub etcd_key: Option<PathBuf>,
+    /// The directory that keeps what was last read of etcd, for a start while it is away
+    #[arg(long, env = "TRUNKLINE_SNAPSHOT_DIR", value_name = "DIR")]
+    pub snapshot_dir: Option<PathBuf>,
 }
 
 /// Flags about the identities of our own ports.
@@ -221,16 +226,21 @@ impl StoreArgs {
             file.store = StoreEntry::Embedded { dir: here(dir) };
         }
         if let Some(endpoints) = &self.etcd_endpoints {
-            let tls = match &file.store {
-                StoreEntry::Etcd { tls, .. } => tls.clone(),
-                StoreEntry::Embedded { .. } => None,
+            let (tls, snapshot_dir) = match &file.store {
+                StoreEntry::Etcd { tls, snapshot_dir, .. } => (tls.clone(), snapshot_dir.clone()),
+                StoreEntry::Embedded { .. } => (None, default_snapshot_dir()),
             };
-            file.store = StoreEntry::Etcd { endpoints: endpoints.clone(), tls };
+            file.store = StoreEntry::Etcd { endpoints: endpoints.clone(), tls, snapshot_dir };
         }
         if let (Some(ca), StoreEntry::Etcd { tls, .. }) = (&self.etcd_ca, &mut file.store) {
             let (cert, key) =
                 (self.etcd_cert.as_deref().map(here), self.etcd_key.as_deref().map(here));
             *tls = Some(EtcdTlsEntry { ca: here(ca), cert, key });
+        }
+        if let (Some(dir), StoreEntry::Etcd { snapshot_dir, .. }) =
+            (&self.snapshot_dir, &mut file.store)
+        {
+            *snapshot_dir = Some(here(dir));
         }
     }
 }

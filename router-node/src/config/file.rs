@@ -79,7 +79,15 @@ pub enum StoreEntry {
         /// TLS to etcd; needed for `https://` URLs.
         #[serde(default)]
         tls: Option<EtcdTlsEntry>,
+        /// The directory that keeps what was last read of it, so that a router can start while it is away; created if need be, readable by its owner alone. `null` keeps nothing.
+        #[serde(default = "default_snapshot_dir")]
+        snapshot_dir: Option<String>,
     },
+}
+
+/// Beside the embedded store's default: one volume serves either.
+pub(super) fn default_snapshot_dir() -> Option<String> {
+    Some("./data".to_owned())
 }
 
 /// TLS to etcd. All files are PEM.

@@ -124,10 +124,11 @@ impl Reading<'_> {
             StoreEntry::Embedded { dir } => {
                 StoreConfig::Embedded { dir: self.file("store.embedded.dir", dir) }
             }
-            StoreEntry::Etcd { endpoints, tls } => {
+            StoreEntry::Etcd { endpoints, tls, snapshot_dir } => {
                 self.etcd_endpoints(endpoints, tls.is_some());
                 let tls = tls.as_ref().map(|tls| self.etcd_tls(tls));
-                StoreConfig::Etcd { endpoints: endpoints.clone(), tls }
+                let dir = self.optional("store.etcd.snapshot_dir", snapshot_dir.as_ref());
+                StoreConfig::Etcd { endpoints: endpoints.clone(), tls, snapshot_dir: dir }
             }
         }
     }

@@ -64,7 +64,8 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(config.admin.port(), 9091, "default");
     assert_eq!((config.limits.concurrency, config.log_level), (7, LogLevel::Warn));
     let endpoints = vec!["http://a:2379".to_owned(), "http://b:2379".to_owned()];
-    assert_eq!(config.store, StoreConfig::Etcd { endpoints, tls: None });
+    let snapshot_dir = Some(folder.path().join("./data"));
+    assert_eq!(config.store, StoreConfig::Etcd { endpoints, tls: None, snapshot_dir });
 }
 
 #[test]

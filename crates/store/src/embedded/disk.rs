@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
 use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::time::Instant;
 
 use crate::mvcc::{Delta, Held};
-use crate::port::{KeyValue, LeaseId, Revision, StoreError};
+use crate::port::{LeaseId, Revision, StoreError};
+use crate::record;
 
 const FILE: &str = "trunkline.redb";
 
-/// Key to record; see [`encode`].
+/// Key to record; see [`record::encode`].
 const ENTRIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entries");
 /// Lease to its time to live in milliseconds.
 const LEASES: TableDefinition<'_, u64, u64> = TableDefinition::new("leases");
@@ -28,9 +28,6 @@ const FORMAT: u64 = 1;
 
 /// The page cache. All entries are in the engine's memory already; this only serves writes.
 const CACHE_BYTES: usize = 16 << 20;
-
-/// Three revisions or counts and a lease, eight bytes each, before the value.
-const RECORD_HEAD_BYTES: usize = 32;
 
 /// The open file.
 pub(super) struct Disk {
@@ -69,7 +66,7 @@ impl Disk {
             let mut entries = txn.open_table(ENTRIES)?;
             for (key, entry) in &delta.entries {
                 match entry {
-                    Some(entry) => entries.insert(key.as_str(), encode(entry).as_slice())?,
+                    Some(entry) => entries.insert(key.as_str(), record::encode(entry).as_slice())?,
                     None => entries.remove(key.as_str())?,
                 };
             }
@@ -115,8 +112,8 @@ impl Disk {
             all.leases.insert(LeaseId(id.value()), Some(Held { ttl, deadline: now + ttl }));
         }
         for row in txn.open_table(ENTRIES)?.iter()? {
-            let (key, record) = row?;
-            let Some(entry) = decode(key.value(), record.value()) else {
+            let (key, bytes) = row?;
+            let Some(entry) = record::decode(key.value(), bytes.value()) else {
                 return Ok(Err(format!("the record of {} is too short", key.value())));
             };
             all.bytes += entry.key.len() + entry.value.len();
@@ -124,31 +121,6 @@ impl Disk {
         }
         Ok(Ok(all))
     }
-}
-
-fn encode(entry: &KeyValue) -> Vec<u8> {
-    let mut record = Vec::with_capacity(RECORD_HEAD_BYTES + entry.value.len());
-    let lease = entry.lease.map_or(0, |lease| lease.0);
-    for number in [entry.create_revision.0, entry.mod_revision.0, entry.version, lease] {
-        record.extend_from_slice(&number.to_le_bytes());
-    }
-    record.extend_from_slice(&entry.value);
-    record
-}
-
-fn decode(key: &str, record: &[u8]) -> Option<KeyValue> {
-    let (head, value) = record.split_at_checked(RECORD_HEAD_BYTES)?;
-    let mut numbers = head.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok());
-    let mut number = || numbers.next().map(u64::from_le_bytes);
-    let (create, modified, version, lease) = (number()?, number()?, number()?, number()?);
-    Some(KeyValue {
-        key: key.to_owned(),
-        value: Bytes::copy_from_slice(value),
-        create_revision: Revision(create),
-        mod_revision: Revision(modified),
-        version,
-        lease: (lease != 0).then_some(LeaseId(lease)),
-    })
 }
 
 fn millis(ttl: Duration) -> u64 {

@@ -1,0 +1,214 @@
+//! The members of a real etcd cluster. What the store's port does not offer (who leads, compaction, alarms) is
+//! asked through etcd's own JSON gateway.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpSocket;
+use trunkline_store::keys::ROOT;
+use trunkline_store::{Etcd, EtcdOptions, Store};
+
+use super::network::Network;
+use super::until;
+use crate::client::Client;
+use crate::process::{Process, etcd_program};
+
+/// A cluster of etcd.
+pub struct Members {
+    members: Vec<Member>,
+    _folder: TempDir,
+}
+
+struct Member {
+    name: String,
+    /// Where it listens for clients itself.
+    client: Port,
+    /// Where it listens for the others itself.
+    peer: Port,
+    /// Where clients reach it.
+    client_door: SocketAddr,
+    /// Where the others reach it.
+    peer_door: SocketAddr,
+    data: PathBuf,
+    process: Option<Process>,
+}
+
+/// A port that nobody else gets while this lives; a process may listen at it.
+struct Port {
+    address: SocketAddr,
+    _held: TcpSocket,
+}
+
+impl Port {
+    fn hold() -> Self {
+        // Bound and never listening: others that ask for the same may share it, as etcd does.
+        let held = TcpSocket::new_v4().expect("a socket");
+        held.set_reuseaddr(true).expect("a socket takes its options");
+        held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        Self { address: held.local_addr().expect("a bound address"), _held: held }
+    }
+}
+
+impl Members {
+    /// Starts so many members and waits until they serve. With a network, everybody reaches them through doors.
+    pub(super) async fn start(count: usize, network: Option<&mut Network>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut members = Vec::new();
+        for number in 0..count {
+            let (client, peer) = (Port::hold(), Port::hold());
+            members.push(Member {
+                name: format!("etcd-{number}"),
+                client_door: client.address,
+                peer_door: peer.address,
+                client,
+                peer,
+                data: folder.path().join(number.to_string()),
+                process: None,
+            });
+        }
+        let mut doors = network;
+        if let Some(network) = &mut doors {
+            for member in &mut members {
+                member.client_door = network.door(&member.name, member.client.address).await;
+                member.peer_door = network.door(&member.name, member.peer.address).await;
+            }
+        }
+        let mut members = Self { members, _folder: folder };
+        for number in 0..count {
+            members.restart(number, doors.as_deref());
+        }
+        members.wait_until_serving().await;
+        members
+    }
+
+    /// Where clients reach the members.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.members.iter().map(|member| format!("http://{}", member.client_door)).collect()
+    }
+
+    /// A store on them for the test itself; no door is between.
+    ///
+    /// # Panics
+    /// Never: the addresses are right.
+    #[must_use]
+    pub fn store(&self) -> Etcd {
+        let urls = self.members.iter().map(|member| format!("http://{}", member.client.address));
+        let options = EtcdOptions { members: urls.collect(), tls: None };
+        Etcd::new(options).expect("members with plain addresses")
+    }
+
+    /// How many there are, dead or alive.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The number of the member that leads.
+    ///
+    /// # Panics
+    /// When none comes to lead.
+    pub async fn leader(&self) -> usize {
+        let mut leader = None;
+        let found = async || {
+            for (number, member) in self.members.iter().enumerate() {
+                if member.process.is_some() && self.leads(number).await {
+                    leader = Some(number);
+                }
+            }
+            leader.is_some()
+        };
+        until("a member of etcd leads", found).await;
+        leader.expect("just found")
+    }
+
+    async fn leads(&self, number: usize) -> bool {
+        let status = self.ask(number, "/v3/maintenance/status", json!({})).await;
+        let own = status.pointer("/header/member_id").and_then(Value::as_str);
+        own.is_some() && own == status.get("leader").and_then(Value::as_str)
+    }
+
+    /// SIGKILL to one member.
+    pub fn kill(&mut self, number: usize) {
+        self.members[number].process = None;
+    }
+
+    /// Starts a member that was killed, on the data it had.
+    pub fn restart(&mut self, number: usize, network: Option<&Network>) {
+        let peers: Vec<String> = self.members.iter().map(Member::as_peer).collect();
+        let member = &mut self.members[number];
+        let process = Process::start(&member.name, &mut member.command(&peers.join(",")));
+        if let Some(network) = network {
+            network.know(&member.name, process.id());
+        }
+        member.process = Some(process);
+    }
+
+    /// Waits until the cluster takes reads, which needs a quorum.
+    pub async fn wait_until_serving(&self) {
+        let store = self.store();
+        until("etcd serves", async || store.list(ROOT).await.is_ok()).await;
+    }
+
+    /// SIGSTOP to all members.
+    pub fn freeze(&self) {
+        self.members.iter().filter_map(|member| member.process.as_ref()).for_each(Process::freeze);
+    }
+
+    /// SIGCONT to all members.
+    pub fn thaw(&self) {
+        self.members.iter().filter_map(|member| member.process.as_ref()).for_each(Process::thaw);
+    }
+
+    /// Forgets all revisions before this one.
+    pub async fn compact(&self, revision: u64) {
+        let asked = json!({"revision": revision.to_string(), "physical": true});
+        self.ask(self.leader().await, "/v3/kv/compaction", asked).await;
+    }
+
+    /// Raises the alarm that etcd raises itself when its quota is used up: writes are refused from now on.
+    pub async fn run_out_of_space(&self) {
+        self.alarm("ACTIVATE").await;
+    }
+
+    /// What an operator does once there is space again.
+    pub async fn have_space_again(&self) {
+        self.alarm("DEACTIVATE").await;
+    }
+
+    async fn alarm(&self, action: &str) {
+        let leader = self.leader().await;
+        let asked = json!({"action": action, "memberID": "0", "alarm": "NOSPACE"});
+        self.ask(leader, "/v3/maintenance/alarm", asked).await;
+    }
+
+    async fn ask(&self, number: usize, path: &str, body: Value) -> Value {
+        let client = Client { address: self.members[number].client.address, key: String::new() };
+        let reply = client.post(path, &body).await;
+        assert!(reply.status() == 200 || path.ends_with("status"), "{path}: {}", reply.text());
+        reply.json()
+    }
+}
+
+impl Member {
+    fn as_peer(&self) -> String {
+        format!("{}=http://{}", self.name, self.peer_door)
+    }
+
+    fn command(&self, peers: &str) -> Command {
+        let listen_client = format!("http://{}", self.client.address);
+        let listen_peer = format!("http://{}", self.peer.address);
+        let mut command = Command::new(etcd_program());
+        command.arg("--data-dir").arg(&self.data).args(["--name", &self.name]);
+        command.args(["--listen-client-urls", &listen_client, "--log-level", "warn"]);
+        command.args(["--advertise-client-urls", &format!("http://{}", self.client_door)]);
+        command.args(["--listen-peer-urls", &listen_peer, "--initial-cluster", peers]);
+        command.args(["--initial-advertise-peer-urls", &format!("http://{}", self.peer_door)]);
+        // The machine does not go down with the test, so what etcd wrote survives its death without this.
+        command.arg("--unsafe-no-fsync");
+        command
+    }
+}

@@ -1,0 +1,182 @@
+//! A whole cluster of real processes: etcd, routers and probers, before simulated providers, with a door between
+//! any two parts that can be told to misbehave. Dropping it ends its own children and nothing else.
+//!
+//! ```no_run
+//! # async fn story() {
+//! use trunkline_tests::cluster::Cluster;
+//! use trunkline_tests::provider::Provider;
+//! let alpha = Provider::start("alpha").await.serving("m");
+//! let beta = Provider::start("beta").await.serving("m");
+//! let cluster = Cluster::plan().routers(3).probers(5).zones(3).etcd(3).providers(&[&alpha, &beta]);
+//! let cluster = cluster.start().await;
+//! # }
+//! ```
+
+mod door;
+mod etcd;
+mod load;
+mod network;
+mod owner;
+mod plan;
+mod stand_in;
+mod table;
+mod wrong_clock;
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
+
+use crate::process::Process;
+use crate::provider::Provider;
+use crate::router::Router;
+
+pub use door::Condition;
+pub use etcd::Members;
+pub use load::{Load, Tally};
+pub use network::Network;
+pub use plan::{Paths, Plan};
+pub use stand_in::{StandIn, endpoint};
+pub use table::Table;
+pub use trunkline_proto::health::v1::Verdict;
+
+/// The longest that anything these tests wait for may take on a loaded machine. Nothing is proven by it.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks at what is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Clusters of one program run one after the other: together they would only measure how busy the machine is.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// A prober that runs.
+pub struct Prober {
+    /// Its name in the store and on the network.
+    pub name: String,
+    /// Where it stands.
+    pub zone: String,
+    /// The process.
+    pub process: Process,
+}
+
+/// A cluster that runs. Routers are called `router-0` and so on, probers `prober-0`, members `etcd-0`, and
+/// providers as the catalog calls them.
+pub struct Cluster {
+    /// The routers.
+    pub routers: Vec<Router>,
+    /// What each router's admin API shows, in the routers' order.
+    pub tables: Vec<Table>,
+    /// The probers.
+    pub probers: Vec<Prober>,
+    /// The members of etcd.
+    pub etcd: Members,
+    /// The providers.
+    pub providers: Vec<Provider>,
+    /// What lies between all of them.
+    pub network: Network,
+    _folder: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// A plan of one router, one prober and one member of etcd, in one zone.
+    #[must_use]
+    pub fn plan() -> Plan {
+        Plan::default()
+    }
+
+    /// The zone of the router or prober with this number.
+    #[must_use]
+    pub fn zone_of(number: usize, zones: usize) -> String {
+        format!("zone-{}", number % zones.max(1))
+    }
+
+    /// Calls a model through every router without end.
+    #[must_use]
+    pub fn load(&self, model: &str, callers_each: usize, pause: Duration) -> Load {
+        let clients = self.routers.iter().map(Router::client);
+        Load::start(clients.collect(), model, callers_each, pause)
+    }
+
+    /// The verdict of every router on a provider's first endpoint.
+    pub async fn verdicts(&self, provider: &str) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        for table in &self.tables {
+            verdicts.push(table.row(provider).await.verdict());
+        }
+        verdicts
+    }
+
+    /// Waits until every router has this verdict on a provider.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn wait_for(&self, provider: &str, verdict: Verdict) {
+        let everywhere =
+            async || self.verdicts(provider).await.iter().all(|found| *found == verdict);
+        until(&format!("{provider} is {verdict:?} on every router"), everywhere).await;
+    }
+
+    /// Waits until all providers are up on every router.
+    pub async fn wait_until_up(&self) {
+        for provider in &self.providers {
+            self.wait_for(&provider.id, Verdict::Up).await;
+        }
+    }
+
+    /// Waits until every router has the same table.
+    ///
+    /// # Panics
+    /// When two routers at one revision have different digests, which no bug of timing excuses; or when the
+    /// tables stay different.
+    pub async fn agree(&self) {
+        let mut seen = table::Digests::default();
+        let equal = async || {
+            let mut digests = Vec::new();
+            for table in &self.tables {
+                digests.push(seen.note(&table.status().await));
+            }
+            digests.windows(2).all(|pair| pair.first() == pair.last())
+        };
+        until("all routers have one table", equal).await;
+    }
+
+    /// The routers' names.
+    #[must_use]
+    pub fn router_names(&self) -> Vec<String> {
+        (0..self.routers.len()).map(|number| format!("router-{number}")).collect()
+    }
+
+    /// The provider of this name.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn provider(&self, id: &str) -> &Provider {
+        self.providers.iter().find(|p| p.id == id).expect("a provider of that name")
+    }
+}
+
+/// Waits until something holds.
+///
+/// # Panics
+/// When it does not, for longer than any healthy cluster takes.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "it never came about that {what}");
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Watches for a while that something keeps holding.
+///
+/// # Panics
+/// At the first moment at which it does not.
+pub async fn keeps(what: &str, lasting: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + lasting;
+    while Instant::now() < end {
+        assert!(holds().await, "it was no longer so that {what}");
+        sleep(LOOK_AGAIN).await;
+    }
+}
