@@ -32,7 +32,7 @@ pub struct View {
     /// Policy, catalog, verdicts and weights.
     pub snapshot: Snapshot,
     /// One for each of the snapshot's endpoints, in its order.
-    pub lanes: Arc<[Lane]>,
+    pub lanes: Arc<[Arc<Lane>]>,
     /// The keys in force.
     pub keyring: Arc<Keyring>,
     /// The policy's version, as records and headers carry it.
@@ -90,7 +90,7 @@ struct Settled {
     policy_version: Arc<str>,
     policy_header: HeaderValue,
     keyring: Arc<Keyring>,
-    lanes: Arc<[Lane]>,
+    lanes: Arc<[Arc<Lane>]>,
     models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
     drained: Arc<[Scope]>,
 }

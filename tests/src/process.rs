@@ -166,7 +166,10 @@ pub fn beside(name: &str) -> PathBuf {
 /// # Panics
 /// When there is none.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "says where the tests find a tool, as for the store's")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "says where the tests find a tool, as for the store's"
+)]
 pub fn etcd_program() -> PathBuf {
     let named = std::env::var("TRUNKLINE_ETCD").map(PathBuf::from);
     let program = named.unwrap_or_else(|_| target().join("tools/etcd"));

@@ -1,6 +1,5 @@
 //! The pages a caller may read: models, their endpoints, one generation, its own key.
 
-
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
