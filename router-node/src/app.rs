@@ -288,11 +288,11 @@ fn serve_public(
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
     let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
-    let public =
-        Public { router: Arc::clone(router), grpc, max_body_bytes: config.limits.body_bytes };
+    let max_body_bytes = config.limits.body_bytes;
+    let public = Arc::new(Public { router: Arc::clone(router), grpc, max_body_bytes });
     let make = move |_: &server::Peer| {
-        let public = public.clone();
-        service_fn(move |request: Request<Incoming>| public.clone().answer(request))
+        let public = Arc::clone(&public);
+        service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request))
     };
     tasks.spawn("public", server::serve(listener, options, make, shutdown.clone()));
     Ok(())

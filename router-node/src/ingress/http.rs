@@ -40,7 +40,6 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The public port's services.
-#[derive(Clone)]
 pub struct Public {
     /// The pipeline.
     pub router: Arc<Router>,
@@ -51,16 +50,17 @@ pub struct Public {
 }
 
 impl Public {
-    /// Answers one request.
+    /// Answers one request. What is not a call over HTTP waits in a box of its own: a call's future is moved on
+    /// its way into the server, and is only as large as its largest part.
     ///
     /// # Errors
     /// None: every failure is a response.
     pub async fn answer(
-        self,
+        self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Payload>, std::convert::Infallible> {
         if is_grpc(request.headers()) {
-            let response = self.grpc.oneshot(request).await?;
+            let response = Box::pin(self.grpc.clone().oneshot(request)).await?;
             return Ok(response.map(Payload::Grpc));
         }
         Ok(self.route(request).await)
@@ -77,7 +77,7 @@ impl Public {
         match (operation, request.method()) {
             (Some(operation), &Method::POST) => self.call(operation, request).await,
             (Some(_), _) => not_allowed("POST"),
-            (None, &Method::GET) => page(&self.router, &request).await,
+            (None, &Method::GET) => Box::pin(page(&self.router, &request)).await,
             (None, _) if pages::exists(path) => not_allowed("GET"),
             (None, _) => error_response(&no_such_route()),
         }
