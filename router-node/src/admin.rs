@@ -22,11 +22,12 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use trunkline_proto::admin::v1::{
-    ConfirmCatalogRequest, ConfirmCatalogResponse, DrainRequest, DrainResponse, ExplainRequest, ExplainResponse, GetPolicyRequest,
-    GetPolicyResponse, GetStatusRequest, GetStatusResponse, ListDrainsRequest, ListDrainsResponse,
-    ListEndpointsRequest, ListEndpointsResponse, ListModelsRequest, ListModelsResponse,
-    ListProvidersRequest, ListProvidersResponse, ResetWeightRequest, ResetWeightResponse,
-    SetWeightRequest, SetWeightResponse, UndrainRequest, UndrainResponse,
+    ConfirmCatalogRequest, ConfirmCatalogResponse, DrainRequest, DrainResponse, ExplainRequest,
+    ExplainResponse, GetPolicyRequest, GetPolicyResponse, GetStatusRequest, GetStatusResponse,
+    ListDrainsRequest, ListDrainsResponse, ListEndpointsRequest, ListEndpointsResponse,
+    ListModelsRequest, ListModelsResponse, ListProvidersRequest, ListProvidersResponse,
+    ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
+    UndrainResponse,
 };
 use trunkline_store::port::Store;
 

@@ -211,7 +211,8 @@ impl Registrar {
 
     fn drains(&self, view: &View) -> Vec<DrainedLoad> {
         let load = |scope: &Scope| {
-            let looks = self.quiet.iter().find(|(known, _)| known == scope).map(|(_, looks)| *looks);
+            let looks =
+                self.quiet.iter().find(|(known, _)| known == scope).map(|(_, looks)| *looks);
             let in_flight = in_flight(view, scope);
             let quiet = in_flight == 0 && looks.is_some_and(|looks| looks >= QUIET_LOOKS);
             DrainedLoad { scope: scope.to_string(), in_flight, quiet }

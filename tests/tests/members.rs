@@ -76,10 +76,8 @@ async fn a_router_that_starts_while_etcd_is_gone_serves_what_it_knew_and_catches
     let shown = routers(&router);
     assert_eq!(shown.len(), 1, "it knows itself: {shown:?}");
     etcd.start_again().await;
-    until("it registers", async || {
-        etcd.store().list(ROUTERS).await.unwrap().entries.len() == 1
-    })
-    .await;
+    until("it registers", async || etcd.store().list(ROUTERS).await.unwrap().entries.len() == 1)
+        .await;
     reads(&router, &["drain", "provider/a", "--reason", "x", "--force"]);
     assert_ne!(status_of(&router, "m").await, 200, "what the store says is obeyed again");
     router.stop().await;
@@ -205,8 +203,7 @@ async fn every_router_shows_all_of_them_and_their_signs_cause_no_others() {
         all.push(setup.start().await);
     }
     let even = |shown: &[Value]| {
-        shown.len() == 3
-            && shown.iter().all(|r| r["lag"] == 0 && r["digest"] == shown[0]["digest"])
+        shown.len() == 3 && shown.iter().all(|r| r["lag"] == 0 && r["digest"] == shown[0]["digest"])
     };
     for router in &all {
         until("all three are even", async || even(&routers(router))).await;

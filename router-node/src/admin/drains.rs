@@ -149,8 +149,7 @@ fn key(scope: &Scope) -> String {
 
 fn shown(drain: Drain, revision: u64, catalog: &Catalog, routers: Vec<DrainReport>) -> DrainEntry {
     let proven = |r: &DrainReport| r.applied_revision >= signed(revision) && r.quiet;
-    let state =
-        if routers.iter().all(proven) { DrainState::Proven } else { DrainState::Draining };
+    let state = if routers.iter().all(proven) { DrainState::Proven } else { DrainState::Draining };
     DrainEntry {
         target: named(&drain.scope, catalog),
         reason: drain.reason,
