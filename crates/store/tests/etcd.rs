@@ -220,8 +220,9 @@ async fn a_prober_writes_its_own_keys_and_no_others() {
     denied(show(&prober, "/trunkline/v1/probers/p2").await, "another's sign of life");
     let mut watch = prober.watch("/trunkline/v1/");
     assert_eq!(snapshot(&mut watch).await.entries.len(), 4, "it reads everything");
-    let written = server.store_as("r2").put("/trunkline/v1/cfg/policy", "p".into(), Expect::Any);
-    assert_eq!(batch(&mut watch).await.0, written.await.unwrap());
+    let operators = server.store_as("r2");
+    let written = operators.put("/trunkline/v1/cfg/policy", "p".into(), Expect::Any).await.unwrap();
+    assert_eq!(batch(&mut watch).await, (written, 1));
 }
 
 #[tokio::test]
