@@ -130,14 +130,15 @@ pub async fn serve(config: Config) -> Result<(), BoxError> {
     let documents = config.bootstrap.read()?;
     let store = open_store(&config.store).await?;
     let filled = timeout(BOOT_PATIENCE, serve::bootstrap(store.as_ref(), &documents)).await;
-    let mut running = start(&config, listeners, store, &observability).await?;
-    match filled {
-        Ok(Ok(())) => {}
+    let away = match filled {
         Ok(Err(error)) if !is_away(&error) => return Err(error.into()),
-        Ok(Err(_)) | Err(_) => {
-            let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
-            running.tasks.spawn("bootstrap", fill_later(store, documents, shutdown));
-        }
+        Ok(filled) => filled.is_err(),
+        Err(_) => true,
+    };
+    let mut running = start(&config, listeners, store, &observability).await?;
+    if away {
+        let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
+        running.tasks.spawn("bootstrap", fill_later(store, documents, shutdown));
     }
     running.tasks.spawn("signals", signals(running.shutdown.clone()));
     running.join().await

@@ -1,6 +1,6 @@
 //! What routers owe each other and their operator: each says in the store what it has applied; one that starts
 //! without the store serves what it last knew; and what an accident does to the store does nothing to calls.
-#![expect(clippy::unwrap_used, reason = "fails its test on the spot")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
 
 #[path = "members/etcd.rs"]
 mod etcd;
@@ -218,6 +218,14 @@ async fn every_router_shows_all_of_them_and_their_signs_cause_no_others() {
     .await;
     reads(&all[0], &["drain", "provider/a", "--reason", "x", "--force"]);
     until("all know of the drain", async || even(&routers(&all[1]))).await;
+    let key = format!("{CONFIG}overrides/drains/provider/b");
+    store.put(&key, "nonsense".into(), Expect::Any).await.unwrap();
+    until("each says that it refuses that", async || {
+        let shown = routers(&all[1]);
+        let refuses = |r: &Value| r["refused"] == 1 && r["nacks"][0]["key"] == key;
+        shown.len() == 3 && shown.iter().all(refuses)
+    })
+    .await;
     delete_below(&store, ROUTERS).await;
     until("a deleted sign comes back", async || routers(&all[2]).len() == 3).await;
     all.pop().unwrap().stop().await;

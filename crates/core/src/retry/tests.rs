@@ -1,5 +1,7 @@
 //! Stories about what follows a failed try.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::catalog::SecretRef;
 use crate::plan::Reason;
@@ -118,7 +120,7 @@ fn a_prompt_too_long_goes_only_where_the_window_is_larger() {
 fn refused_content_goes_to_another_model_only_where_the_policy_says_so() {
     let mut story = Story::new();
     assert_eq!(story.after(FailureKind::ContentFilter), Step::GiveUp(GiveUp::Exhausted));
-    story.view.policy.retry.content_filter_falls_back = true;
+    Arc::make_mut(&mut story.view.policy).retry.content_filter_falls_back = true;
     assert_eq!(story.after(FailureKind::ContentFilter), Step::Turn(2));
 }
 
