@@ -1,18 +1,21 @@
 //! What the store holds, as far as a prober needs it: the catalog, the living probers, and how they vote.
-//! A record that cannot be read leaves the last good one in force.
+//! A record that cannot be read leaves the last good one in force, and so does a catalog that takes much away
+//! until a manifest says that it is meant: what routers still call must still be measured.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use trunkline_core::catalog::Catalog;
 use trunkline_core::id::{EndpointId, ProberId};
 use trunkline_core::observation::{ProberInfo, Vote};
-use trunkline_spec::catalog;
 use trunkline_spec::observation::{decode_observation, decode_prober};
+use trunkline_spec::{catalog, manifest};
 use trunkline_store::keys::Key;
-use trunkline_store::{Change, Event, KeyValue};
+use trunkline_store::{Change, Event, KeyValue, Revision};
 
 /// Where the catalog is, below `cfg/`.
 const CATALOG: &str = "catalog";
+/// Where the word is that a catalog is meant.
+const MANIFEST: &str = "manifest";
 
 /// Another prober's vote, valid while that prober lives with the same incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,10 @@ pub struct Fold {
     /// Who lives.
     pub probers: BTreeMap<ProberId, ProberInfo>,
     votes: BTreeMap<(EndpointId, ProberId), PeerVote>,
+    /// A catalog that is held back, and when it was written.
+    held: Option<(Catalog, Revision)>,
+    /// How many endpoints the manifest names, and when it was written.
+    manifest: Option<(u64, Revision)>,
 }
 
 impl Fold {
@@ -105,8 +112,21 @@ impl Fold {
         match Key::parse(&entry.key) {
             Some(Key::Config(path)) if path.as_str() == CATALOG => {
                 let text = std::str::from_utf8(&entry.value).map_err(|e| e.to_string())?;
-                self.catalog = catalog::parse(text).map_err(|e| e.to_string())?;
-                (touched.catalog, touched.assignment) = (true, true);
+                let catalog = catalog::parse(text).map_err(|e| e.to_string())?;
+                let risky = self.catalog.mass_removal(&catalog).is_some();
+                self.held = Some((catalog, entry.mod_revision));
+                if risky && !self.is_confirmed() {
+                    return Err("it takes much away; it waits for a manifest".to_owned());
+                }
+                self.take_held(touched);
+            }
+            Some(Key::Config(path)) if path.as_str() == MANIFEST => {
+                let text = std::str::from_utf8(&entry.value).map_err(|e| e.to_string())?;
+                let manifest = manifest::parse(text).map_err(|e| e.to_string())?;
+                self.manifest = Some((manifest.endpoints, entry.mod_revision));
+                if self.is_confirmed() {
+                    self.take_held(touched);
+                }
             }
             Some(Key::Prober(id)) => {
                 let incarnation = entry.create_revision.0;
@@ -128,6 +148,21 @@ impl Fold {
         Ok(())
     }
 
+    /// Whether the manifest is about the catalog that is held back.
+    fn is_confirmed(&self) -> bool {
+        let both = self.held.as_ref().zip(self.manifest);
+        both.is_some_and(|((catalog, written), (endpoints, confirmed))| {
+            confirmed >= *written && endpoints == catalog.endpoints.len() as u64
+        })
+    }
+
+    fn take_held(&mut self, touched: &mut Touched) {
+        if let Some((catalog, _)) = self.held.take() {
+            self.catalog = catalog;
+            (touched.catalog, touched.assignment) = (true, true);
+        }
+    }
+
     fn delete(&mut self, key: &str, touched: &mut Touched) {
         match Key::parse(key) {
             Some(Key::Prober(id)) => {
@@ -138,8 +173,59 @@ impl Fold {
                 self.votes.remove(&(endpoint, ProberId::new(prober.as_str())));
                 touched.votes.insert(endpoint);
             }
-            // Nobody takes the catalog away on purpose: probing goes on with the last one.
+            // Probing goes on with the last one until somebody says that it is meant.
+            Some(Key::Config(path)) if path.as_str() == CATALOG => {
+                self.held = Some((Catalog::default(), Revision::default()));
+                self.manifest = None;
+            }
             Some(Key::Config(_) | Key::History(_) | Key::Router(_)) | None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(path: &str, revision: u64, text: &str) -> Change {
+        let entry = KeyValue {
+            key: format!("/trunkline/v1/cfg/{path}"),
+            value: text.to_owned().into(),
+            create_revision: Revision(1),
+            mod_revision: Revision(revision),
+            version: 1,
+            lease: None,
+        };
+        Change::Batch { revision: Revision(revision), events: vec![Event::Put(entry)] }
+    }
+
+    fn catalog_of(endpoints: usize) -> String {
+        let models = (0..endpoints).map(|at| {
+            format!("{{model: m{at}, price: {{input: 1, output: 2}}, capabilities: [chat]}}")
+        });
+        let models = models.collect::<Vec<_>>().join(", ");
+        format!(
+            "version: 1\nproviders: [{{id: p, base_url: 'https://p.example', endpoints: [{models}]}}]"
+        )
+    }
+
+    fn manifest(endpoints: usize) -> String {
+        format!("{{endpoints: {endpoints}, reason: meant}}")
+    }
+
+    #[test]
+    fn a_catalog_that_takes_much_away_is_measured_on_until_it_is_meant() {
+        let mut fold = Fold::default();
+        fold.apply(put(CATALOG, 1, &catalog_of(6)));
+        assert_eq!(fold.apply(put(CATALOG, 2, &catalog_of(2))), Touched::default());
+        fold.apply(put(MANIFEST, 3, &manifest(3)));
+        assert_eq!(fold.catalog.endpoints.len(), 6);
+        assert!(fold.apply(put(MANIFEST, 4, &manifest(2))).catalog);
+        assert_eq!(fold.catalog.endpoints.len(), 2);
+        let gone = Event::Delete { key: "/trunkline/v1/cfg/catalog".to_owned() };
+        fold.apply(Change::Batch { revision: Revision(5), events: vec![gone] });
+        assert_eq!(fold.catalog.endpoints.len(), 2);
+        fold.apply(put(MANIFEST, 6, &manifest(0)));
+        assert!(fold.catalog.endpoints.is_empty());
     }
 }

@@ -89,7 +89,7 @@ impl Admitted {
     }
 
     fn revision(&self) -> i64 {
-        signed(self.view.snapshot.revision)
+        signed(self.view.applied_revision())
     }
 }
 

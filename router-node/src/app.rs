@@ -133,14 +133,15 @@ pub async fn serve(config: Config) -> Result<(), BoxError> {
     let documents = config.bootstrap.read()?;
     let store = open_store(&config.store).await?;
     let filled = timeout(BOOT_PATIENCE, serve::bootstrap(store.as_ref(), &documents)).await;
-    let mut running = start(&config, listeners, store, &observability).await?;
-    match filled {
-        Ok(Ok(())) => {}
+    let away = match filled {
         Ok(Err(error)) if !is_away(&error) => return Err(error.into()),
-        Ok(Err(_)) | Err(_) => {
-            let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
-            running.tasks.spawn("bootstrap", fill_later(store, documents, shutdown));
-        }
+        Ok(filled) => filled.is_err(),
+        Err(_) => true,
+    };
+    let mut running = start(&config, listeners, store, &observability).await?;
+    if away {
+        let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
+        running.tasks.spawn("bootstrap", fill_later(store, documents, shutdown));
     }
     running.tasks.spawn("signals", signals(running.shutdown.clone()));
     running.join().await
@@ -300,11 +301,11 @@ fn serve_public(
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
     let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
-    let public =
-        Public { router: Arc::clone(router), grpc, max_body_bytes: config.limits.body_bytes };
+    let max_body_bytes = config.limits.body_bytes;
+    let public = Arc::new(Public { router: Arc::clone(router), grpc, max_body_bytes });
     let make = move |_: &server::Peer| {
-        let public = public.clone();
-        service_fn(move |request: Request<Incoming>| public.clone().answer(request))
+        let public = Arc::clone(&public);
+        service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request))
     };
     tasks.spawn("public", server::serve(listener, options, make, shutdown.clone()));
     Ok(())
@@ -349,7 +350,7 @@ async fn observe(router: Arc<Router>, shutdown: Shutdown) -> Result<(), BoxError
         let digest =
             view.table.digest.iter().take(6).fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
         let applied = Applied {
-            revision: router.heard.applied_revision(),
+            revision: view.applied_revision(),
             watch_age_s: router.heard.age_ms(now) as f64 / 1000.0,
             digest_prefix: digest,
             nacks: router.heard.nacks().len(),

@@ -33,6 +33,7 @@ pub use held::{Held, Permits};
 /// How long a further try waits for room in the retry budget: as long as an ordinary whole answer takes, for
 /// that is how long another call's further try may hold its place. After that the original error stands.
 const RETRY_BUDGET_WAIT: Duration = Duration::from_secs(30);
+
 /// How an answer is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
@@ -52,7 +53,7 @@ pub enum Delivery {
     Stream(Box<Relay>),
 }
 
-/// One call on its way through its plan.
+/// One call on its way through its plan. It is large, so it stays in its box.
 pub struct Course {
     /// The process.
     pub router: Arc<Router>,
@@ -93,7 +94,7 @@ impl Course {
     ///
     /// # Errors
     /// What the caller sees when nothing is left.
-    pub async fn run(mut self) -> Result<Delivery, Rejection> {
+    pub async fn run(mut self: Box<Self>) -> Result<Delivery, Rejection> {
         let mut place = Place {
             turn: 0,
             credential: None,
@@ -312,7 +313,7 @@ impl Course {
         });
     }
 
-    fn give_up(mut self, mut body: Rejection) -> Rejection {
+    fn give_up(mut self: Box<Self>, mut body: Rejection) -> Rejection {
         self.record.write(|r| body.attempts = u32::try_from(r.attempts.len()).ok());
         self.record.failed(body.error_type);
         body

@@ -157,8 +157,11 @@ impl Fold {
         let haste = self.take_events(events);
         let newest = self.good.values().map(|entry| entry.mod_revision.0).max().unwrap_or(0);
         if went_back {
+            // Even with the same contents: revisions seen before mean something else now.
             self.changed = newest.min(self.revision);
-        } else if haste > Haste::None {
+            return Haste::Urgent;
+        }
+        if haste > Haste::None {
             self.changed = self.changed.max(newest);
         }
         haste

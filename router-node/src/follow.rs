@@ -2,6 +2,7 @@
 //! measurements within 200 ms; the view is swapped whole.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -58,9 +59,11 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes in what the store holds, if it answers within `patience`, so that the first call finds a view;
-    /// else what was kept of it on the disk.
+    /// Takes in what the disk kept and then what the store holds, if it answers within `patience`, so that the
+    /// first call finds a view. What was kept comes first even if the store answers: what an accident did to
+    /// the store in between is then held back, as it is by routers that saw it happen.
     pub async fn boot(&mut self, patience: Duration) {
+        let kept_at_ms = self.recall().await;
         let first = timeout_at(Instant::now() + patience, async {
             loop {
                 let change = self.watch.next().await;
@@ -72,25 +75,20 @@ impl Follower {
             }
         });
         if first.await.is_err() {
-            self.recall().await;
+            let age_ms = kept_at_ms.map(|at_ms| unix_ms().saturating_sub(at_ms));
+            tracing::warn!(kept_age_ms = age_ms, "the store does not answer yet");
+            if let Some(age_ms) = age_ms {
+                self.router.heard.recall(self.router.clock.now_ms(), age_ms);
+            }
         }
         self.swap();
     }
 
-    async fn recall(&mut self) {
-        let kept = match &self.disk {
-            Some(disk) => disk.recall().await,
-            None => None,
-        };
-        let Some(kept) = kept else {
-            tracing::warn!("the store does not answer yet; the router becomes ready when it does");
-            return;
-        };
-        let age_ms = unix_ms().saturating_sub(kept.at_ms);
-        let revision = kept.listing.revision.0;
-        tracing::warn!(revision, age_ms, "the store does not answer; serving what was kept of it");
+    /// Takes in what was kept on the disk; when the store last confirmed it, in milliseconds since 1970.
+    async fn recall(&mut self) -> Option<u64> {
+        let kept = self.disk.as_ref()?.recall().await?;
         self.fold.apply(Change::Snapshot(kept.listing));
-        self.router.heard.recall(self.router.clock.now_ms(), age_ms);
+        Some(kept.at_ms)
     }
 
     /// Takes in a change and all that comes before its view is due.
@@ -105,7 +103,9 @@ impl Follower {
                 }
             }
         }
-        self.router.heard.applied(&self.fold);
+        // Nothing waits to be swapped: what came since the view was made made no difference to it.
+        self.router.view.load().applied.store(self.fold.revision, Relaxed);
+        self.router.heard.note(&self.fold);
     }
 
     /// Folds one change; when its view is due, if it needs one.
@@ -134,7 +134,8 @@ impl Follower {
         let view = Arc::new(self.builder.build(&self.fold));
         hasten_trials(&before, &view, self.router.clock.now_ms());
         self.router.view.store(view);
-        self.router.heard.applied(&self.fold);
+        self.router.heard.note(&self.fold);
+        self.router.heard.swapped();
         self.configured.ready();
     }
 }

@@ -1,57 +1,48 @@
 //! The background of the ledger: writes one log line for each record, and keeps recent ones for those who ask
 //! where a call went. Text never comes here; a record has none.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+mod kept;
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::ser::{SerializeSeq, Serializer};
 use tokio::sync::{mpsc, oneshot};
-use trunkline_core::breaker::Admission;
-use trunkline_core::plan::{Candidate, Turn};
 use trunkline_runtime::log_sink::LineWriter;
-use trunkline_wire::models::{
-    DecisionCandidate, DecisionTurn, Generation, GenerationAttempt, GenerationDecision, Usd,
-};
-
+use trunkline_wire::models::{Generation, Usd};
 use uuid::Uuid;
 
-use crate::ledger::{Attempt, Counted, Decision, Entry, Record};
+use crate::ledger::{Entry, Record};
 use crate::view::View;
+use kept::Kept;
+pub use kept::decision_of;
 
 /// Records kept for questions: at a few KiB each some 30 MiB at the most.
 pub const KEPT: usize = 10_000;
-/// Candidates kept of one decision; the rest of a very large model's endpoints are left out of the record.
-const KEPT_CANDIDATES: usize = 64;
 
-/// Recent generations, by id.
+/// Recent records, the oldest first.
 #[derive(Default)]
-pub struct Generations(Mutex<Recent>);
-
-#[derive(Default)]
-struct Recent {
-    by_id: HashMap<Uuid, Arc<Generation>>,
-    order: VecDeque<Uuid>,
-}
+pub struct Generations(Mutex<VecDeque<Kept>>);
 
 impl Generations {
-    /// The generation of that id, if it is among the last [`KEPT`] of this router.
-    pub fn find(&self, id: &str) -> Option<Arc<Generation>> {
-        self.recent().by_id.get(&Uuid::parse_str(id).ok()?).cloned()
+    /// The generation of that id, if it is among the last [`KEPT`] of this router. It looks from the newest
+    /// on: whoever asks asks soon.
+    pub fn find(&self, id: &str) -> Option<Generation> {
+        let id = Uuid::parse_str(id).ok()?;
+        self.recent().iter().rev().find(|kept| kept.is(id)).map(Kept::generation)
     }
 
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+    fn recent(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, id: Uuid, generation: Generation) {
+    fn keep(&self, record: Box<Record>) {
+        let kept = Kept::new(record);
         let mut recent = self.recent();
-        if recent.order.len() >= KEPT
-            && let Some(oldest) = recent.order.pop_front()
-        {
-            recent.by_id.remove(&oldest);
+        if recent.len() >= KEPT {
+            recent.pop_front();
         }
-        recent.order.push_back(id);
-        recent.by_id.insert(id, Arc::new(generation));
+        recent.push_back(kept);
     }
 }
 
@@ -61,14 +52,17 @@ pub async fn write(
     generations: Arc<Generations>,
     lines: Option<LineWriter>,
 ) {
+    let mut line = Vec::new();
     while let Some(entry) = queue.recv().await {
         match entry {
             Entry::Record(record) => {
-                let generation = generation_of(&record);
-                if let (Some(lines), Ok(line)) = (&lines, log_line(&generation)) {
-                    lines.write_line(&line);
+                if let Some(lines) = &lines {
+                    line.clear();
+                    if write_log_line(&record, &mut line).is_ok() {
+                        lines.write_line(&line);
+                    }
                 }
-                generations.keep(record.generation, generation);
+                generations.keep(record);
             }
             Entry::Barrier(reached) => answer(reached),
         }
@@ -81,13 +75,13 @@ fn answer(reached: oneshot::Sender<()>) {
 }
 
 /// One line of JSON. The decision is left out: it is large, and `GET /v1/generation` has it.
-fn log_line(generation: &Generation) -> Result<Vec<u8>, serde_json::Error> {
+fn write_log_line(record: &Record, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     #[derive(serde::Serialize)]
     struct Line<'a> {
         timestamp_ms: u64,
         level: &'static str,
         message: &'static str,
-        generation: &'a str,
+        generation: Uuid,
         request_id: &'a str,
         key: Option<&'a str>,
         operation: &'a str,
@@ -96,136 +90,51 @@ fn log_line(generation: &Generation) -> Result<Vec<u8>, serde_json::Error> {
         outcome: &'a str,
         error_type: Option<&'a str>,
         revision: Option<u64>,
-        attempts: Vec<(&'a str, &'a str, u64)>,
+        #[serde(serialize_with = "write_attempts")]
+        attempts: &'a Record,
         tokens_in: u64,
         tokens_out: u64,
         cost_usd: Usd,
         first_content_ms: Option<u64>,
         took_ms: u64,
     }
-    let attempts = generation.attempts.iter();
+    let view = record.decision.as_ref().map(|decision| &*decision.view);
+    let tokens = record.settlement.map(|s| s.tokens).unwrap_or_default();
     let line = Line {
-        timestamp_ms: generation.created_ms,
+        timestamp_ms: record.arrived_unix_ms,
         level: "INFO",
         message: "call",
-        generation: &generation.id,
-        request_id: &generation.request_id,
-        key: generation.key.as_deref(),
-        operation: &generation.operation,
-        model: &generation.requested_model,
-        endpoint: generation.attempts.last().map(|a| &*a.endpoint),
-        outcome: &generation.outcome,
-        error_type: generation.error_type.as_deref(),
-        revision: generation.decision.as_ref().map(|d| d.revision),
-        attempts: attempts
-            .map(|a| (&*a.endpoint, a.failure.as_deref().unwrap_or("ok"), a.duration_ms))
-            .collect(),
-        tokens_in: generation.tokens_prompt,
-        tokens_out: generation.tokens_completion,
-        cost_usd: generation.total_cost,
-        first_content_ms: generation.latency_ms,
-        took_ms: generation.generation_time_ms,
+        generation: record.generation,
+        request_id: &record.request_id,
+        key: record.key.as_ref().map(|holder| holder.tenant.key.as_str()),
+        operation: record.operation.name(),
+        model: &record.model,
+        endpoint: record.serving_endpoint().and_then(|at| name_at(view?, at)),
+        outcome: record.ending.as_str(),
+        error_type: record.error.map(|error| error.row().name),
+        revision: view.map(|view| view.snapshot.revision),
+        attempts: record,
+        tokens_in: tokens.input,
+        tokens_out: tokens.output,
+        cost_usd: Usd(record.settlement.map_or(0, |s| s.cost.total().0)),
+        first_content_ms: record.first_content_ms,
+        took_ms: record.took_ms,
     };
-    let mut bytes = serde_json::to_vec(&line)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    serde_json::to_writer(to, &line)
 }
 
-/// What is kept of a record: names instead of positions, shared instead of copied, and no snapshot.
-pub fn generation_of(record: &Record) -> Generation {
-    let view = record.decision.as_ref().map(|decision| decision.view.as_ref());
-    let settled = record.settlement;
-    let tokens = settled.map(|s| s.tokens).unwrap_or_default();
-    let served = record.serving_endpoint().filter(|_| record.error.is_none());
-    let served = served.and_then(|at| view?.snapshot.endpoints.get(at)).map(|s| &s.endpoint);
-    Generation {
-        id: record.generation.to_string(),
-        request_id: record.request_id.clone(),
-        key: record.key.as_ref().map(|k| k.tenant.key.shared()),
-        operation: Cow::Borrowed(record.operation.name()),
-        requested_model: record.model.clone(),
-        model: served.map(|endpoint| endpoint.model.shared()),
-        provider_name: served.map(|endpoint| endpoint.provider.shared()),
-        created_ms: record.arrived_unix_ms,
-        transport: Cow::Borrowed(record.came_by.as_str()),
-        streamed: record.stream,
-        outcome: Cow::Borrowed(record.ending.as_str()),
-        error_type: record.error.map(|e| Cow::Borrowed(e.row().name)),
-        user: record.user.clone(),
-        tags: record.tags.clone(),
-        tokens_prompt: tokens.input,
-        tokens_completion: tokens.output,
-        tokens_cached: tokens.cached,
-        tokens_reasoning: tokens.reasoning,
-        tokens_estimated: settled.is_some_and(|s| s.counted == Counted::Estimate),
-        total_cost: Usd(settled.map_or(0, |s| s.cost.total().0)),
-        latency_ms: record.first_content_ms,
-        generation_time_ms: record.took_ms,
-        attempts: record.attempts.iter().filter_map(|a| attempt_of(a, view?)).collect(),
-        decision: record.decision.as_ref().map(decision_of),
+/// Each try as endpoint, outcome and milliseconds.
+fn write_attempts<S: Serializer>(record: &Record, to: S) -> Result<S::Ok, S::Error> {
+    let view = record.decision.as_ref().map(|decision| &*decision.view);
+    let mut list = to.serialize_seq(Some(record.attempts.len()))?;
+    for attempt in &record.attempts {
+        let endpoint = view.and_then(|view| name_at(view, attempt.endpoint));
+        let outcome = attempt.failure.map_or("ok", |kind| kind.as_str());
+        list.serialize_element(&(endpoint.unwrap_or_default(), outcome, attempt.took_ms))?;
     }
+    list.end()
 }
 
-fn attempt_of(attempt: &Attempt, view: &View) -> Option<GenerationAttempt> {
-    let endpoint = &view.snapshot.endpoints.get(attempt.endpoint)?.endpoint;
-    let lane = view.lanes.get(attempt.endpoint)?;
-    Some(GenerationAttempt {
-        endpoint: Arc::clone(&lane.name),
-        endpoint_id: Arc::clone(&lane.id),
-        provider_name: endpoint.provider.shared(),
-        model: endpoint.model.shared(),
-        status: attempt.status,
-        failure: attempt.failure.map(|kind| Cow::Borrowed(kind.as_str())),
-        began_ms: attempt.began_ms,
-        duration_ms: attempt.took_ms,
-        dropped_parameters: attempt.dropped.iter().map(|p| Cow::Borrowed(*p)).collect(),
-    })
-}
-
-/// A decision with names instead of positions.
-pub fn decision_of(decision: &Decision) -> GenerationDecision {
-    let view = &decision.view;
-    let candidates = decision.plan.candidates.iter().take(KEPT_CANDIDATES);
-    let turns = decision.plan.turns.iter();
-    GenerationDecision {
-        revision: view.snapshot.revision,
-        policy: Arc::clone(&view.policy_version),
-        seed: format!("{:016x}", decision.seed),
-        candidates: candidates.filter_map(|candidate| candidate_of(candidate, view)).collect(),
-        turns: turns.filter_map(|turn| turn_of(turn, view)).collect(),
-    }
-}
-
-fn candidate_of(candidate: &Candidate, view: &View) -> Option<DecisionCandidate> {
-    let state = view.snapshot.endpoints.get(candidate.endpoint)?;
-    let lane = view.lanes.get(candidate.endpoint)?;
-    Some(DecisionCandidate {
-        endpoint: Arc::clone(&lane.name),
-        endpoint_id: Arc::clone(&lane.id),
-        excluded: candidate.excluded.map(|e| Cow::Borrowed(e.as_str())),
-        verdict: Cow::Borrowed(state.verdict.as_str()),
-        weight: state.weight.0,
-        in_flight: candidate.load.in_flight,
-        ghost_milli: candidate.load.ghost_milli,
-        breaker: Cow::Borrowed(breaker_name(candidate.load.admission)),
-        throttle_permille: candidate.load.throttle_permille,
-    })
-}
-
-fn turn_of(turn: &Turn, view: &View) -> Option<DecisionTurn> {
-    let lane = view.lanes.get(turn.endpoint)?;
-    Some(DecisionTurn {
-        endpoint: Arc::clone(&lane.name),
-        endpoint_id: Arc::clone(&lane.id),
-        reason: Cow::Borrowed(turn.reason.as_str()),
-    })
-}
-
-fn breaker_name(admission: Admission) -> &'static str {
-    match admission {
-        Admission::Admitted => "admitted",
-        Admission::Trial => "trial",
-        Admission::Cooling => "cooling",
-        Admission::Ejected => "ejected",
-    }
+fn name_at(view: &View, endpoint: usize) -> Option<&str> {
+    view.lanes.get(endpoint).map(|lane| &*lane.name)
 }

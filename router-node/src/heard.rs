@@ -15,8 +15,6 @@ use crate::fold::{Fold, Nack};
 pub struct Heard {
     /// On the process's clock; before its start for what was recalled from the disk.
     at_ms: AtomicI64,
-    applied: AtomicU64,
-    changed: AtomicU64,
     refusals: AtomicU64,
     routers: ArcSwap<BTreeSet<String>>,
     nacks: ArcSwap<Vec<Nack>>,
@@ -40,28 +38,18 @@ impl Heard {
         u64::try_from(age).unwrap_or(0)
     }
 
-    /// Everything that was folded is now in the view.
-    pub fn applied(&self, fold: &Fold) {
-        self.applied.store(fold.revision, Relaxed);
+    /// The view was swapped.
+    pub fn swapped(&self) {
+        self.moved.notify_one();
+    }
+
+    /// What else was understood, that no call is served from.
+    pub fn note(&self, fold: &Fold) {
         self.routers.store(Arc::clone(&fold.routers));
-        let changed = self.changed.swap(fold.changed, Relaxed) != fold.changed;
-        let refused = self.refusals.swap(fold.refusals, Relaxed) != fold.refusals;
-        if refused {
+        if self.refusals.swap(fold.refusals, Relaxed) != fold.refusals {
             self.nacks.store(Arc::new(fold.nacks()));
-        }
-        if changed || refused {
             self.moved.notify_one();
         }
-    }
-
-    /// Everything up to this revision is in the view.
-    pub fn applied_revision(&self) -> u64 {
-        self.applied.load(Relaxed)
-    }
-
-    /// The last revision that made a difference; see [`Fold::changed`].
-    pub fn changed_revision(&self) -> u64 {
-        self.changed.load(Relaxed)
     }
 
     /// How many routers are alive, this one included once it has registered.

@@ -257,7 +257,7 @@ impl Record {
 
     fn serving_lane(&self) -> Option<&crate::view::Lane> {
         let endpoint = self.serving_endpoint()?;
-        self.decision.as_ref()?.view.lanes.get(endpoint)
+        self.decision.as_ref()?.view.lanes.get(endpoint).map(Arc::as_ref)
     }
 
     /// Prices what was used at the endpoint of the last try.

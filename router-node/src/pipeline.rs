@@ -127,24 +127,27 @@ pub fn draw(router: &Router, view: &View, holder: &KeyHolder, facts: &Facts, see
 
 /// Attempts, then relay. A stream that is not committed in time is handed out undecided: its caller gets
 /// headers and comments while the attempts go on.
-async fn deliver(course: Course) -> Result<Answer, Rejection> {
-    if course.release == Release::Whole {
-        return Ok(match course.run().await? {
-            Delivery::Whole(body) => Answer::Whole(body),
-            Delivery::Stream(relay) => Answer::Stream(Box::new(Streaming::committed(relay))),
-        });
-    }
+async fn deliver(course: Box<Course>) -> Result<Answer, Rejection> {
+    let whole = course.release == Release::Whole;
     let commit_after = Duration::from_millis(course.timeouts.commit_after_ms);
     let keep_alive = Duration::from_millis(course.timeouts.keep_alive_ms);
-    let model = course.peek.model.clone();
+    let model = if whole { String::new() } else { course.peek.model.clone() };
     let mut deciding = Box::pin(course.run());
-    match tokio::time::timeout(commit_after, &mut deciding).await {
-        Ok(decided) => Ok(match decided? {
-            Delivery::Whole(body) => Answer::Whole(body),
-            Delivery::Stream(relay) => Answer::Stream(Box::new(Streaming::committed(relay))),
-        }),
-        Err(_) => Ok(Answer::Stream(Box::new(Streaming::deciding(deciding, keep_alive, model)))),
-    }
+    let decided = if whole {
+        deciding.await?
+    } else {
+        match tokio::time::timeout(commit_after, &mut deciding).await {
+            Ok(decided) => decided?,
+            Err(_) => {
+                let undecided = Streaming::deciding(deciding, keep_alive, model);
+                return Ok(Answer::Stream(Box::new(undecided)));
+            }
+        }
+    };
+    Ok(match decided {
+        Delivery::Whole(body) => Answer::Whole(body),
+        Delivery::Stream(relay) => Answer::Stream(Box::new(Streaming::committed(relay))),
+    })
 }
 
 /// A call that may be tried.
@@ -159,7 +162,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn into_course(self, router: &Arc<Router>, record: OpenRecord) -> Course {
+    fn into_course(self, router: &Arc<Router>, record: OpenRecord) -> Box<Course> {
         let timeouts = self.view.snapshot.timeouts(&self.peek.model);
         let total = Duration::from_millis(timeouts.total_ms);
         let patience = self.timeout.map_or(total, |asked| asked.min(total));
@@ -170,7 +173,7 @@ impl Prepared {
             (true, false) => Release::AtFirstContent,
             (true, true) => Release::WhenComplete,
         };
-        Course {
+        Box::new(Course {
             router: Arc::clone(router),
             view: self.view,
             plan: self.plan,
@@ -182,7 +185,7 @@ impl Prepared {
             input_tokens: self.input_tokens,
             record,
             permits: self.permits,
-        }
+        })
     }
 }
 

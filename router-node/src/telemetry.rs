@@ -133,12 +133,7 @@ pub const CATALOGUE: &[Metric] = &[
         &[],
         "Records of the store that this router refuses, the last good ones being in force; admin-cli status names them.",
     ),
-    Metric::new(
-        "trunkline_routers",
-        Kind::Gauge,
-        &[],
-        "Routers that are registered in the store, this one included.",
-    ),
+    Metric::new("trunkline_routers", Kind::Gauge, &[], "Registered routers, this one included."),
     Metric::new(
         "trunkline_records_dropped_total",
         Kind::Counter,

@@ -6,6 +6,7 @@ mod lanes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
@@ -31,7 +32,7 @@ pub struct View {
     /// Policy, catalog, verdicts and weights.
     pub snapshot: Snapshot,
     /// One for each of the snapshot's endpoints, in its order.
-    pub lanes: Arc<[Lane]>,
+    pub lanes: Arc<[Arc<Lane>]>,
     /// The keys in force.
     pub keyring: Arc<Keyring>,
     /// The policy's version, as records and headers carry it.
@@ -42,6 +43,10 @@ pub struct View {
     pub table: Table,
     /// What is drained.
     pub drained: Arc<[Scope]>,
+    /// The last revision that made a difference; see [`Fold::changed`].
+    pub changed: u64,
+    /// Everything up to this revision is in it: the snapshot's own, and then those that made no difference.
+    pub applied: AtomicU64,
     models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
 }
 
@@ -52,6 +57,11 @@ impl std::fmt::Debug for View {
 }
 
 impl View {
+    /// Everything up to this revision is in it.
+    pub fn applied_revision(&self) -> u64 {
+        self.applied.load(Relaxed)
+    }
+
     /// The local layer at this moment.
     pub fn local(&self, now_ms: u64) -> LocalNow<'_> {
         LocalNow { view: self, now_ms }
@@ -80,7 +90,7 @@ struct Settled {
     policy_version: Arc<str>,
     policy_header: HeaderValue,
     keyring: Arc<Keyring>,
-    lanes: Arc<[Lane]>,
+    lanes: Arc<[Arc<Lane>]>,
     models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
     drained: Arc<[Scope]>,
 }
@@ -106,6 +116,8 @@ impl Builder {
             policy_header: settled.policy_header,
             table,
             drained: settled.drained,
+            changed: fold.changed,
+            applied: AtomicU64::new(fold.revision),
             models: settled.models,
         }
     }

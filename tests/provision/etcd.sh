@@ -1,15 +1,18 @@
 #!/bin/sh
-# Puts a real etcd into target/tools, for the tests that need one. Safe to run again; needs no root.
+# Puts a real etcd and its etcdctl into target/tools, for the tests that need them. Safe to run again; needs no
+# root.
 #
-# It takes Debian's package through an apt configuration of its own, so nothing is installed on the
+# It takes Debian's packages through an apt configuration of its own, so nothing is installed on the
 # system and no source of the system is changed. The newest suite whose binary runs here wins.
-# Elsewhere: put any etcd >= 3.4 at target/tools/etcd, or name one in TRUNKLINE_ETCD.
+# Elsewhere: put any etcd >= 3.4 and its etcdctl into target/tools, or name them in TRUNKLINE_ETCD and
+# TRUNKLINE_ETCDCTL.
 set -eu
 
 tools=$(cd "$(dirname "$0")/../.." && pwd)/target/tools
 suites=${TRUNKLINE_DEBIAN_SUITES:-forky trixie bookworm}
 
-if [ -x "$tools/etcd" ] && "$tools/etcd" --version >/dev/null 2>&1; then
+runs() { [ -x "$1/etcd" ] && "$1/etcd" --version && [ -x "$1/etcdctl" ] && "$1/etcdctl" version; }
+if runs "$tools" >/dev/null 2>&1; then
     "$tools/etcd" --version | head -n 1
     exit 0
 fi
@@ -29,7 +32,7 @@ mirror=${TRUNKLINE_DEBIAN_MIRROR:-$configured}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Fetches and unpacks etcd-server of one suite into $work/$1/unpacked.
+# Fetches and unpacks the packages of one suite into $work/$1/unpacked.
 fetch() {
     root=$work/$1
     mkdir -p "$root/lists/partial" "$root/archives/partial" "$root/unpacked" "$root/etc"
@@ -41,16 +44,18 @@ fetch() {
         -o Dir::State::lists="$root/lists" -o Dir::State::status="$root/status" \
         -o Dir::Cache::archives="$root/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
         -o APT::Sandbox::User= -o Acquire::Languages=none
-    apt-get "$@" update && (cd "$root" && apt-get "$@" download etcd-server) &&
-        dpkg-deb -x "$root"/etcd-server_*.deb "$root/unpacked"
+    apt-get "$@" update && (cd "$root" && apt-get "$@" download etcd-server etcd-client) &&
+        for package in "$root"/etcd-*.deb; do dpkg-deb -x "$package" "$root/unpacked"; done
 }
 
 for suite in $suites; do
-    if fetch "$suite" && "$work/$suite/unpacked/usr/bin/etcd" --version >"$work/version" 2>&1; then
+    if fetch "$suite" && runs "$work/$suite/unpacked/usr/bin" >"$work/version" 2>&1; then
         mkdir -p "$tools"
-        # Moved into place whole: another test may be looking for it.
-        cp "$work/$suite/unpacked/usr/bin/etcd" "$tools/etcd.$$"
-        mv "$tools/etcd.$$" "$tools/etcd"
+        for program in etcd etcdctl; do
+            # Moved into place whole: another test may be looking for it.
+            cp "$work/$suite/unpacked/usr/bin/$program" "$tools/$program.$$"
+            mv "$tools/$program.$$" "$tools/$program"
+        done
         head -n 1 "$work/version"
         exit 0
     fi

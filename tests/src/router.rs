@@ -93,6 +93,16 @@ impl Setup {
     /// # Panics
     /// When it does not start; its log says why.
     pub async fn start(self) -> Router {
+        let router = self.begin().await;
+        router.wait_until_ready().await;
+        router
+    }
+
+    /// Starts it and waits until it listens; it may not be ready yet.
+    ///
+    /// # Panics
+    /// When it does not start; its log says why.
+    pub async fn begin(self) -> Router {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = self.write(folder.path());
         let mut command = Command::new(program());
@@ -104,9 +114,7 @@ impl Setup {
         }
         command.envs(self.environment.iter().cloned());
         let name = self.config.get("node_id").and_then(Value::as_str).unwrap_or("router");
-        let router = Router::run(name, &mut command, folder).await;
-        router.wait_until_ready().await;
-        router
+        Router::run(name, &mut command, folder).await
     }
 
     fn write(&self, folder: &Path) -> PathBuf {
@@ -178,7 +186,11 @@ impl Router {
         Self { process, public, ops, admin, _folder: folder }
     }
 
-    async fn wait_until_ready(&self) {
+    /// Waits until it takes calls.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn wait_until_ready(&self) {
         let operations = Client { address: self.ops, key: String::new() };
         for _ in 0..READY_TRIES {
             if operations.get("/readyz").await.status() == 200 {

@@ -17,6 +17,7 @@ const FEW_OBSERVERS: usize = 3;
 pub struct Roster<'a> {
     members: Vec<Member<'a>>,
     observers: usize,
+    zones: usize,
 }
 
 /// A living prober.
@@ -49,7 +50,7 @@ impl<'a> Roster<'a> {
             FEW_OBSERVERS.. => FEW_OBSERVERS,
             fewer => fewer,
         };
-        Self { members, observers }
+        Self { members, observers, zones: zones.len() }
     }
 
     /// The living, by name.
@@ -78,14 +79,19 @@ impl<'a> Roster<'a> {
 
     /// Takes the best ranked of the zones that have the fewest observers so far, until there are enough.
     fn spread(&self, ranked: &[(u64, usize)]) -> Vec<usize> {
-        let mut chosen: Vec<usize> = Vec::with_capacity(self.observers);
-        let zone = |at: usize| self.members.get(at).map(|m| m.zone);
+        let mut left: Vec<usize> = ranked.iter().map(|(_, at)| *at).collect();
+        let mut taken = vec![0; self.zones];
+        let mut chosen = Vec::with_capacity(self.observers);
         while chosen.len() < self.observers {
-            let left = ranked.iter().map(|(_, at)| *at).filter(|at| !chosen.contains(at));
-            let taken = |at: &usize| chosen.iter().filter(|c| zone(**c) == zone(*at)).count();
+            let of_zone = |at: usize| self.members.get(at).and_then(|m| taken.get(m.zone));
             // `min_by_key` keeps the first of equals, which is the best ranked.
-            let Some(best) = left.min_by_key(taken) else { break };
-            chosen.push(best);
+            let best = left.iter().enumerate().min_by_key(|(_, at)| of_zone(**at));
+            let Some((place, _)) = best else { break };
+            let at = left.remove(place);
+            if let Some(count) = self.members.get(at).and_then(|m| taken.get_mut(m.zone)) {
+                *count += 1;
+            }
+            chosen.push(at);
         }
         chosen
     }

@@ -121,7 +121,7 @@ mod tests {
     fn records_of_other_releases_are_read_and_other_bytes_are_not() {
         let newer = br#"{"applied_revision": 9, "colour": "red"}"#;
         assert_eq!(RouterRecord::decode(newer).unwrap().applied_revision, 9);
-        assert!(RouterRecord::decode(b"[]").is_err());
+        assert!(RouterRecord::decode(b"null").is_err());
         assert!(RouterRecord::decode(&vec![b' '; MAX_RECORD_BYTES + 1]).is_err());
     }
 }

@@ -169,6 +169,81 @@ async fn a_certificate_is_an_identity_and_confines_its_user() {
     }
 }
 
+/// The users of a cluster: two probers, a router, and a router that operators use.
+async fn confined() -> Server {
+    let server = Server::start_with_certificates().await;
+    for words in [["prober", "p1"], ["prober", "p2"], ["router", "r1"], ["router", "r2"]] {
+        server.access(&words);
+    }
+    server.access(&["operator", "r2"]);
+    // Twice is as good as once.
+    server.access(&["prober", "p1"]);
+    server.access(&["enable"]);
+    server
+}
+
+fn denied<T: std::fmt::Debug>(answer: Result<T, StoreError>, what: &str) {
+    assert!(matches!(answer, Err(StoreError::Denied { .. })), "{what}: {answer:?}");
+}
+
+/// Puts a sign of life under a lease, as probers and routers do.
+async fn show(store: &trunkline_store::Etcd, key: &str) -> Result<Revision, StoreError> {
+    let lease = store.grant_lease(Duration::from_secs(15)).await?.id;
+    let txn = trunkline_store::Txn::new().put_leased(key, "{}", lease);
+    Ok(store.commit(txn).await?.revision)
+}
+
+#[tokio::test]
+async fn a_prober_writes_its_own_keys_and_no_others() {
+    let server = confined().await;
+    let (prober, other) = (server.store_as("p1"), server.store_as("p2"));
+    show(&prober, "/trunkline/v1/probers/p1").await.unwrap();
+    show(&other, "/trunkline/v1/probers/p2").await.unwrap();
+    let seen = "/trunkline/v1/obs/p2/abcdefghij";
+    other.put(seen, "up".into(), Expect::Any).await.unwrap();
+    prober.put("/trunkline/v1/obs/p1/abcdefghij", "up".into(), Expect::Any).await.unwrap();
+    for key in [
+        seen,
+        "/trunkline/v1/obs/p1",
+        "/trunkline/v1/obs/p10/abcdefghij",
+        "/trunkline/v1/probers/p2",
+        "/trunkline/v1/probers/p10",
+        "/trunkline/v1/routers/r1",
+        "/trunkline/v1/cfg/catalog",
+        "/trunkline/v1/cfg/keys/00000000",
+        "/trunkline/v1/hist/00000000000000000001",
+        "/elsewhere",
+    ] {
+        denied(prober.put(key, "x".into(), Expect::Any).await, key);
+        denied(prober.delete(key, Expect::Any).await, key);
+    }
+    denied(show(&prober, "/trunkline/v1/probers/p2").await, "another's sign of life");
+    let mut watch = prober.watch("/trunkline/v1/");
+    assert_eq!(snapshot(&mut watch).await.entries.len(), 4, "it reads everything");
+    let operators = server.store_as("r2");
+    let written = operators.put("/trunkline/v1/cfg/policy", "p".into(), Expect::Any).await.unwrap();
+    assert_eq!(batch(&mut watch).await, (written, 1));
+}
+
+#[tokio::test]
+async fn a_router_writes_its_sign_of_life_and_an_operators_router_the_configuration() {
+    let server = confined().await;
+    let (router, operators) = (server.store_as("r1"), server.store_as("r2"));
+    for store in [&router, &operators] {
+        assert_eq!(store.list("/trunkline/v1/").await.unwrap().entries, []);
+        denied(store.put("/trunkline/v1/probers/p1", "x".into(), Expect::Any).await, "a prober's");
+        denied(store.put("/trunkline/v1/routers/r9", "x".into(), Expect::Any).await, "another's");
+        denied(store.list("/").await, "what is not ours");
+    }
+    show(&router, "/trunkline/v1/routers/r1").await.unwrap();
+    for key in ["/trunkline/v1/cfg/catalog", "/trunkline/v1/hist/00000000000000000001"] {
+        denied(router.put(key, "x".into(), Expect::Any).await, key);
+        operators.put(key, "x".into(), Expect::Absent).await.unwrap();
+        assert!(router.get(key).await.unwrap().is_some(), "{key}");
+    }
+    denied(server.store_as("stranger").list("/trunkline/v1/").await, "a stranger");
+}
+
 /// Writes with a new connection, so that nothing is in doubt.
 async fn store_again(server: &Server, key: &str) -> Revision {
     server.store().put(key, "1".into(), Expect::Any).await.unwrap()

@@ -3,6 +3,8 @@
 
 /// Decimal digits of a USD in pico-USD.
 const DIGITS: usize = 12;
+/// Decimal digits of the largest number.
+const MAX_DIGITS: usize = 20;
 /// Pico-USD of a USD.
 const PICO_PER_USD: u64 = 1_000_000_000_000;
 
@@ -18,33 +20,39 @@ pub fn format_usd(pico_usd: u64) -> String {
 /// that machinery showed in a profile of whole calls.
 pub(crate) fn push_usd(text: &mut String, pico_usd: u64) {
     push_number(text, pico_usd / PICO_PER_USD);
-    let mut fraction = pico_usd % PICO_PER_USD;
-    let mut place = PICO_PER_USD;
-    if fraction > 0 {
+    let mut digits = [b'0'; DIGITS];
+    let used = write_digits(pico_usd % PICO_PER_USD, &mut digits);
+    if used > 0 {
         text.push('.');
-    }
-    while fraction > 0 {
-        place /= 10;
-        text.push(digit(fraction / place));
-        fraction %= place;
+        let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+        push_digits(text, digits.get(..DIGITS - zeros).unwrap_or_default());
     }
 }
 
 /// Appends a whole number.
 pub(crate) fn push_number(text: &mut String, number: u64) {
-    let mut place = 1;
-    while number / place >= 10 {
-        place *= 10;
-    }
-    while place > 0 {
-        text.push(digit(number / place % 10));
-        place /= 10;
-    }
+    let mut digits = [b'0'; MAX_DIGITS];
+    let used = write_digits(number, &mut digits).max(1);
+    push_digits(text, digits.get(MAX_DIGITS - used..).unwrap_or_default());
 }
 
-fn digit(value: u64) -> char {
-    // A digit is below ten by the remainder above.
-    char::from(b'0' + (value % 10) as u8)
+/// Writes a number's digits at the end of `digits`, and tells how many they are; none for zero.
+fn write_digits(mut number: u64, digits: &mut [u8]) -> usize {
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        if number == 0 {
+            break;
+        }
+        // Below ten by the remainder.
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        used += 1;
+    }
+    used
+}
+
+fn push_digits(text: &mut String, digits: &[u8]) {
+    text.extend(digits.iter().map(|digit| char::from(*digit)));
 }
 
 /// The decimal number `text` times 10^`scale`, rounded down; the largest value when it does not fit.

@@ -32,38 +32,34 @@ pub(crate) fn splice(
     model: &str,
     usage: Option<&UsageOut<'_>>,
 ) -> Bytes {
-    let model = format!("\"{}\"", escape(model));
+    let model = escape(model);
     let existing = spots.usage.clone().and_then(|span| body.get(span)).unwrap_or(b"null");
     let usage = usage.map(|usage| merge_usage(existing, usage));
-    let mut added = Vec::new();
+    let mut added = String::new();
     let mut edits = Vec::with_capacity(3);
     match &spots.model {
-        Some(span) => edits.push((span.clone(), model.into_bytes())),
-        None => added.push(format!("\"model\":{model}")),
+        Some(span) => edits.push((span.clone(), ["\"", &*model, "\""])),
+        None => added = format!(",\"model\":\"{model}\""),
     }
-    match (&spots.usage, usage) {
+    match (&spots.usage, &usage) {
         (_, None) => {}
-        (Some(span), Some(usage)) => edits.push((span.clone(), usage.into_bytes())),
-        (None, Some(usage)) => added.push(format!("\"usage\":{usage}")),
+        (Some(span), Some(usage)) => edits.push((span.clone(), ["", usage, ""])),
+        (None, Some(usage)) => added = format!("{added},\"usage\":{usage}"),
     }
-    if !added.is_empty() {
-        let comma = if spots.root.empty { "" } else { "," };
-        let text = format!("{comma}{}", added.join(","));
-        edits.push((spots.root.end..spots.root.end, text.into_bytes()));
-    }
+    let added = if spots.root.empty { added.trim_start_matches(',') } else { &added };
+    edits.push((spots.root.end..spots.root.end, ["", added, ""]));
     edits.sort_by_key(|(span, _)| span.start);
     replace(body, &edits)
 }
 
-/// `body` with each span replaced; the spans are in order and do not overlap.
-fn replace(body: &[u8], edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
-    let removed: usize = edits.iter().map(|(span, _)| span.len()).sum();
-    let put: usize = edits.iter().map(|(_, text)| text.len()).sum();
-    let mut out = Vec::with_capacity((body.len() + put).saturating_sub(removed));
+/// `body` with each span replaced by the parts of its text; the spans are in order and do not overlap.
+fn replace(body: &[u8], edits: &[(Range<usize>, [&str; 3])]) -> Bytes {
+    let put: usize = edits.iter().flat_map(|(_, parts)| parts).map(|part| part.len()).sum();
+    let mut out = Vec::with_capacity(body.len() + put);
     let mut from = 0;
-    for (span, text) in edits {
+    for (span, parts) in edits {
         out.extend_from_slice(body.get(from..span.start).unwrap_or_default());
-        out.extend_from_slice(text);
+        parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
         from = span.end;
     }
     out.extend_from_slice(body.get(from..).unwrap_or_default());

@@ -125,7 +125,7 @@ pub async fn apply(
 /// Waits for the view: whoever reads from this router after an edit sees the edit.
 async fn followed(admin: &Admin, revision: Revision) {
     let deadline = Instant::now() + FOLLOW_PATIENCE;
-    while admin.router.view.load().snapshot.revision < revision.0 && Instant::now() < deadline {
+    while admin.router.view.load().applied_revision() < revision.0 && Instant::now() < deadline {
         tokio::time::sleep(FOLLOW_STEP).await;
     }
 }

@@ -48,9 +48,9 @@ fn member(entry: &KeyValue) -> Option<Member> {
 
 impl Member {
     /// Its state, as operators see it.
-    pub fn status(self, admin: &Admin) -> RouterStatus {
+    pub fn status(self, admin: &Admin, by: &Admitted) -> RouterStatus {
         let record = self.record;
-        let behind = admin.router.heard.changed_revision().saturating_sub(record.applied_revision);
+        let behind = by.view.changed.saturating_sub(record.applied_revision);
         let own = *self.id == *admin.identity.node;
         let age_ms = admin.router.heard.age_ms(admin.router.clock.now_ms());
         let nacks = record.nacks.into_iter().map(|nack| Nack {

@@ -42,7 +42,7 @@ pub async fn answer(
     Ok(GetStatusResponse {
         revision: by.revision(),
         providers: providers(admin, by, wanted.as_ref()),
-        routers: routers.into_iter().map(|member| member.status(admin)).collect(),
+        routers: routers.into_iter().map(|member| member.status(admin, by)).collect(),
         probers,
         answered_by: admin.identity.node.to_string(),
     })

@@ -2,6 +2,7 @@
 //! deadline inside the call's own.
 
 use std::collections::VecDeque;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
@@ -75,18 +76,18 @@ impl Course {
         let transport = &self.router.transport;
         if self.release == Release::Whole {
             let by = began + Duration::from_millis(self.timeouts.answer_ms);
-            let whole =
-                self.within(by, FailureKind::FirstContentTimeout, transport.whole(call)).await?;
+            let whole = pin!(transport.whole(call));
+            let whole = self.within(by, FailureKind::FirstContentTimeout, whole).await?;
             return Ok(Asked::Whole(whole));
         }
         let numbers =
             self.view.snapshot.endpoints.get(endpoint).map(|s| s.numbers).unwrap_or_default();
         let by = began + first_content(&self.timeouts, &numbers);
         let kind = FailureKind::FirstContentTimeout;
-        let mut source = self.within(by, kind, transport.stream(call)).await?;
+        let mut source = self.within(by, kind, pin!(transport.stream(call))).await?;
         let mut held = HeldBack::default();
         while !source.has_content() && !source.finished() {
-            let item = self.within(by, kind, source.next()).await?;
+            let item = self.within(by, kind, pin!(source.next())).await?;
             if held.take(item, MAX_HELD_BEFORE_CONTENT)? {
                 return Ok(Asked::Stream(Stream { waiting: held.chunks, source: None }));
             }
@@ -94,8 +95,8 @@ impl Course {
         if self.release == Release::WhenComplete {
             let stall = stall(&self.timeouts, &numbers);
             loop {
-                let item =
-                    self.within(Instant::now() + stall, FailureKind::Stall, source.next()).await?;
+                let by = Instant::now() + stall;
+                let item = self.within(by, FailureKind::Stall, pin!(source.next())).await?;
                 if held.take(item, MAX_HELD_ASSURED)? {
                     return Ok(Asked::Stream(Stream { waiting: held.chunks, source: None }));
                 }
@@ -104,12 +105,13 @@ impl Course {
         Ok(Asked::Stream(Stream { waiting: held.chunks, source: Some(source) }))
     }
 
-    /// Bounds a wait by its own deadline and by the call's; the earlier one names the failure.
+    /// Bounds a wait by its own deadline and by the call's; the earlier one names the failure. The work comes
+    /// pinned because it is large, and would be copied on its way in.
     async fn within<T>(
         &self,
         by: Instant,
         kind: FailureKind,
-        work: impl Future<Output = Result<T, Failed>>,
+        work: Pin<&mut impl Future<Output = Result<T, Failed>>>,
     ) -> Result<T, Failed> {
         match timeout_at(by.min(self.deadline).into(), work).await {
             Ok(done) => done,

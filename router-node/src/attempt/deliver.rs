@@ -12,7 +12,7 @@ use crate::ledger::Counted;
 use crate::relay::{Relay, Terms, cost_details, token_counts, usage_out};
 
 impl Course {
-    pub(super) fn deliver_whole(mut self, whole: Whole, held: &Held) -> Delivery {
+    pub(super) fn deliver_whole(mut self: Box<Self>, whole: Whole, held: &Held) -> Delivery {
         held.succeeded();
         let (tokens, counted) = match whole.scan.usage {
             Some(usage) => (token_counts(usage), Counted::Provider),
@@ -36,7 +36,7 @@ impl Course {
         Delivery::Whole(body)
     }
 
-    pub(super) fn deliver_stream(self, stream: Stream, mut held: Held) -> Delivery {
+    pub(super) fn deliver_stream(self: Box<Self>, stream: Stream, mut held: Held) -> Delivery {
         let numbers =
             self.view.snapshot.endpoints.get(held.endpoint).map(|s| s.numbers).unwrap_or_default();
         let lane = self.view.lanes.get(held.endpoint);

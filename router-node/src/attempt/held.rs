@@ -41,7 +41,7 @@ pub struct Held {
 impl Held {
     /// The endpoint's lane.
     pub fn lane(&self) -> Option<&Lane> {
-        self.view.lanes.get(self.endpoint)
+        self.view.lanes.get(self.endpoint).map(Arc::as_ref)
     }
 
     /// The try ended well.

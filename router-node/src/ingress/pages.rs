@@ -1,7 +1,5 @@
 //! The pages a caller may read: models, their endpoints, one generation, its own key.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
@@ -49,7 +47,7 @@ pub async fn answer(
     let holder = view.keyring.authenticate(credential)?;
     match path {
         MODELS => json(&ModelList::new(models(&view, &holder))),
-        GENERATION => json(&Data { data: generation(router, query, &holder).await?.as_ref() }),
+        GENERATION => json(&Data { data: &generation(router, query, &holder).await? }),
         KEY => json(&Data { data: key(&holder) }),
         _ => {
             let name = percent_decoded(path.strip_prefix("/v1/models/").unwrap_or_default());
@@ -218,7 +216,7 @@ async fn generation(
     router: &Router,
     query: Option<&str>,
     holder: &KeyHolder,
-) -> Result<Arc<Generation>, Rejection> {
+) -> Result<Generation, Rejection> {
     let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let id = pairs.into_iter().find(|(name, _)| *name == "id").map(|(_, id)| id);
     let id = id.ok_or_else(|| {
@@ -238,7 +236,7 @@ pub async fn find_generation(
     router: &Router,
     id: &str,
     holder: &KeyHolder,
-) -> Result<Arc<Generation>, Rejection> {
+) -> Result<Generation, Rejection> {
     router.ledger.written().await;
     let found = router.generations.find(id);
     let own = found.filter(|g| g.key.as_deref() == Some(holder.tenant.key.as_str()));

@@ -13,8 +13,7 @@ use super::provider_of;
 use crate::load::{EndpointLoad, LoadBook};
 use crate::telemetry::EndpointMeter;
 
-/// One endpoint with everything that it takes to call it. Clones share it.
-#[derive(Clone)]
+/// One endpoint with everything that it takes to call it.
 pub struct Lane {
     /// The endpoint, as people write it.
     pub name: Arc<str>,
@@ -28,7 +27,14 @@ pub struct Lane {
     pub target: Option<Arc<Target>>,
     /// How many credentials it has.
     pub credentials: usize,
-    source: Arc<Source>,
+    source: Source,
+}
+
+impl Lane {
+    /// The endpoint as the catalog has it.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.source.endpoint
+    }
 }
 
 /// What a lane is made of.
@@ -58,19 +64,19 @@ pub trait Secrets: Send + Sync {
 /// kept.
 pub(super) fn of(
     snapshot: &Snapshot,
-    before: &[Lane],
+    before: &[Arc<Lane>],
     book: &LoadBook,
     secrets: &dyn Secrets,
-) -> Arc<[Lane]> {
+) -> Arc<[Arc<Lane>]> {
     let mut accounts: BTreeMap<ProviderId, Account> = BTreeMap::new();
-    let known: BTreeMap<&str, &Lane> = before.iter().map(|lane| (&*lane.id, lane)).collect();
+    let known: BTreeMap<&str, &Arc<Lane>> = before.iter().map(|lane| (&*lane.id, lane)).collect();
     let lane = |state: &EndpointState| {
         let id = state.endpoint.provider.clone();
         let account = accounts.entry(id).or_insert_with(|| account(snapshot, state, secrets));
         let kept = known.get(state.endpoint.id.as_str()).filter(|lane| {
             lane.source.endpoint == state.endpoint && lane.source.account == *account
         });
-        kept.map_or_else(|| make(state, account.clone(), book), |lane| (*lane).clone())
+        kept.map_or_else(|| Arc::new(make(state, account.clone(), book)), |lane| Arc::clone(lane))
     };
     snapshot.endpoints.iter().map(lane).collect()
 }
@@ -97,7 +103,7 @@ fn make(state: &EndpointState, account: Account, book: &LoadBook) -> Lane {
         meter: Arc::new(EndpointMeter::new(state)),
         target,
         credentials,
-        source: Arc::new(Source { endpoint: state.endpoint.clone(), account }),
+        source: Source { endpoint: state.endpoint.clone(), account },
     }
 }
 

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod minimal_proxy;
 pub mod parts;
 pub mod process;
+pub mod recompute;
 pub mod report;
 pub mod round;
 pub mod router;

@@ -66,7 +66,9 @@ impl Disk {
             let mut entries = txn.open_table(ENTRIES)?;
             for (key, entry) in &delta.entries {
                 match entry {
-                    Some(entry) => entries.insert(key.as_str(), record::encode(entry).as_slice())?,
+                    Some(entry) => {
+                        entries.insert(key.as_str(), record::encode(entry).as_slice())?
+                    }
                     None => entries.remove(key.as_str())?,
                 };
             }

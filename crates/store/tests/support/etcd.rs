@@ -68,6 +68,18 @@ impl Server {
         etcd_client::Client::connect([&self.client_url], options).await.unwrap()
     }
 
+    /// Runs `deploy/etcd/access.sh`, as root does.
+    pub fn access(&self, words: &[&str]) {
+        let files = self.authority.as_ref().unwrap().issue("root");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/etcd/access.sh");
+        let mut command = Command::new(script);
+        command.args(words).env("ETCDCTL", program("etcdctl", "TRUNKLINE_ETCDCTL"));
+        command.env("ETCDCTL_ENDPOINTS", &self.client_url).env("ETCDCTL_CACERT", files.ca);
+        command.env("ETCDCTL_CERT", files.cert).env("ETCDCTL_KEY", files.key);
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{words:?}: {ran:?}");
+    }
+
     /// Its client URL.
     pub fn url(&self) -> &str {
         &self.client_url
@@ -136,7 +148,7 @@ impl Drop for Server {
 
 fn spawn(dir: &Path, urls: [&str; 2], authority: Option<&Authority>) -> Child {
     let [client_url, peer_url] = urls;
-    let mut command = Command::new(binary());
+    let mut command = Command::new(program("etcd", "TRUNKLINE_ETCD"));
     command
         .arg("--data-dir")
         .arg(dir.join("data"))
@@ -189,9 +201,9 @@ impl Authority {
     }
 }
 
-fn binary() -> PathBuf {
-    let provisioned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/etcd");
-    let path = std::env::var_os("TRUNKLINE_ETCD").map_or(provisioned, PathBuf::from);
+fn program(name: &str, variable: &str) -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
+    let path = std::env::var_os(variable).map_or_else(|| tools.join(name), PathBuf::from);
     assert!(path.exists(), "{} is missing: run tests/provision/etcd.sh", path.display());
     path
 }

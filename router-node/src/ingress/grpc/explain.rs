@@ -44,7 +44,7 @@ pub fn explain(
     let facts = facts(view, holder, asked)?;
     let plan = Arc::new(pipeline::draw(router, view, holder, &facts, seed));
     let drawn = ledger::Decision { view: Arc::clone(view), plan, seed };
-    let mut said = decision::message(&generations::decision_of(&drawn));
+    let mut said = decision::message(&generations::decision_of(drawn));
     said.facts = Some(given);
     said.strategy = strategy(&view.snapshot, &facts).to_owned();
     said.table_digest = decision::hex(&view.table.digest);
