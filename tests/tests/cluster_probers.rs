@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use trunkline_core::id::EndpointId;
 use trunkline_core::observation::Vote;
 use trunkline_store::keys::{OBSERVATIONS, PROBERS};
 use trunkline_store::{KeyValue, Store};
@@ -25,6 +26,10 @@ async fn plan(probers: usize) -> Plan {
     for id in PROVIDERS {
         providers.push(Provider::start(id).await.serving("m"));
     }
+    plan_before(&providers, probers)
+}
+
+fn plan_before(providers: &[Provider], probers: usize) -> Plan {
     let all: Vec<&Provider> = providers.iter().collect();
     Cluster::plan().routers(3).probers(probers).zones(3).etcd(1).providers(&all)
 }
@@ -80,7 +85,7 @@ async fn two_liars_of_five_change_no_verdict() {
     for (name, zone) in [("liar-0", "zone-0"), ("liar-1", "zone-1")] {
         liars.push(StandIn::join(cluster.etcd.store(), name, zone).await);
     }
-    // All is down; one is down; all is well although one is dead.
+    // All is down; one is down; in the end, all is well although one is dead.
     for lie in [&all[..], &all[..1]] {
         tell(&cluster, &mut liars, &all, Vote::Up).await;
         tell(&cluster, &mut liars, lie, Vote::Down).await;
@@ -96,12 +101,7 @@ async fn two_liars_of_five_change_no_verdict() {
 }
 
 /// All liars say so, and every router has heard it.
-async fn tell(
-    cluster: &Cluster,
-    liars: &mut [StandIn],
-    endpoints: &[trunkline_core::id::EndpointId],
-    vote: Vote,
-) {
+async fn tell(cluster: &Cluster, liars: &mut [StandIn], endpoints: &[EndpointId], vote: Vote) {
     let mut last = 0;
     for liar in liars {
         last = liar.vote(endpoints, vote).await;
@@ -217,4 +217,30 @@ fn started_at(log: &[String]) -> String {
     let line: serde_json::Value = serde_json::from_str(line).expect("a log of JSON");
     let time = line.get("timestamp").and_then(serde_json::Value::as_str).expect("a time");
     time.chars().take("2026-11-25T10:1".len()).collect()
+}
+
+/// Most probers lose their way out. Nobody can tell from votes who is right; but that almost everything is down
+/// at once, to probes alone, is less likely than that the probers are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fourteen_sick_probers_of_twenty_eject_nobody_for_long() {
+    let mut providers = Vec::new();
+    for number in 0..10 {
+        providers.push(Provider::start(&format!("provider-{number}")).await.serving("m"));
+    }
+    let cluster = plan_before(&providers, 20).start().await;
+    let load = cluster.load("m", 2, PAUSE);
+    for number in 0..14 {
+        cluster.network.set(&format!("prober-{number}"), "provider-*", Condition::Cut);
+    }
+    for number in 0..14 {
+        let prober = format!("prober-{number}");
+        until("every sick prober finds everything down", async || {
+            cluster.votes_of(&prober).await.iter().all(|vote| *vote == Vote::Down)
+        })
+        .await;
+    }
+    until("nothing is ejected", async || no_ejection(&cluster).await).await;
+    keeps("nothing is ejected", A_WHILE, async || no_ejection(&cluster).await).await;
+    cluster.agree().await;
+    load.stop_without_loss().await;
 }

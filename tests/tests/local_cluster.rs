@@ -20,7 +20,8 @@ const END: Duration = Duration::from_secs(30);
 /// An offset at which the routers' ports are free, different for programs that run at once.
 async fn offset() -> u16 {
     let spread = OFFSETS.end - OFFSETS.start;
-    let first = u16::try_from(std::process::id() % u32::from(spread)).expect("less than the spread");
+    let first =
+        u16::try_from(std::process::id() % u32::from(spread)).expect("less than the spread");
     for step in (0..spread).step_by(20) {
         let offset = OFFSETS.start + (first + step) % spread;
         if TcpListener::bind(("127.0.0.1", ROUTERS[0] + offset)).await.is_ok() {
@@ -49,7 +50,8 @@ async fn one_command_starts_a_cluster_and_its_end_leaves_nothing_behind() {
         assert_eq!(reply.status(), 200, "{}", reply.text());
     }
     let numbers = std::fs::read_dir(folder.path().join("local")).expect("its folder");
-    let numbers = numbers.flatten().filter(|file| file.path().extension().is_some_and(|e| e == "pid"));
+    let numbers =
+        numbers.flatten().filter(|file| file.path().extension().is_some_and(|e| e == "pid"));
     let parts: Vec<String> = numbers
         .map(|file| std::fs::read_to_string(file.path()).expect("a number").trim().to_owned())
         .collect();

@@ -113,15 +113,17 @@ impl Tally {
             && reply.end == End::Whole
             && reply.content() == answer_text(PROMPT, TOKENS)
             && (kind == Kind::Whole || reply.is_done());
-        let was_released = kind == Kind::Streamed && reply.status() == 200;
         if is_right {
-        } else if was_released && !reply.content().is_empty() {
-            self.broken += 1;
-        } else {
-            self.lost += 1;
-            self.reasons.push(format!("{kind:?}: {} {}", reply.status(), reply.text()));
-            self.reasons.truncate(REASONS_MAX);
+            return;
         }
+        let was_released = kind == Kind::Streamed && reply.status() == 200;
+        if was_released && !reply.content().is_empty() {
+            self.broken += 1;
+            return;
+        }
+        self.lost += 1;
+        self.reasons.push(format!("{kind:?}: {} {}", reply.status(), reply.text()));
+        self.reasons.truncate(REASONS_MAX);
     }
 }
 
