@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use trunkline_core::id::EndpointId;
 use trunkline_core::observation::Vote;
+use trunkline_store::KeyValue;
 use trunkline_store::keys::{OBSERVATIONS, PROBERS};
-use trunkline_store::{KeyValue, Store};
 use trunkline_tests::cluster::{
     Cluster, Condition, Load, Plan, StandIn, Verdict, endpoint, keeps, until,
 };
@@ -44,7 +44,7 @@ async fn no_ejection(cluster: &Cluster) -> bool {
 }
 
 async fn living(cluster: &Cluster) -> Vec<KeyValue> {
-    cluster.etcd.store().list(PROBERS).await.expect("etcd serves").entries
+    cluster.etcd.list(PROBERS).await.entries
 }
 
 async fn a_death_is_noticed(cluster: &Cluster, provider: &str) {
@@ -173,8 +173,7 @@ async fn a_prober_that_was_paused_beyond_its_lease_cannot_write_as_who_it_was() 
     zombie.process.freeze();
     a_death_is_noticed(&cluster, "alpha").await;
     until("the paused prober is missed", async || living(&cluster).await.len() == 4).await;
-    let store = cluster.etcd.store();
-    let paused_at = store.list(OBSERVATIONS).await.expect("etcd serves").revision;
+    let paused_at = cluster.etcd.list(OBSERVATIONS).await.revision;
     zombie.process.thaw();
     let down = async || cluster.verdicts("alpha").await.iter().all(|v| *v == Verdict::Down);
     until("it joins again", async || {
@@ -186,7 +185,7 @@ async fn a_prober_that_was_paused_beyond_its_lease_cannot_write_as_who_it_was() 
     let own = living(&cluster).await.into_iter().find(|entry| entry.key.ends_with("prober-0"));
     let reborn = own.expect("it joined again").create_revision;
     assert!(reborn > paused_at);
-    let records = store.list(&format!("{OBSERVATIONS}prober-0/")).await.expect("etcd serves");
+    let records = cluster.etcd.list(&format!("{OBSERVATIONS}prober-0/")).await;
     let between = records.entries.iter().map(|record| record.mod_revision);
     let between: Vec<_> = between.filter(|at| *at > paused_at && *at < reborn).collect();
     assert!(between.is_empty(), "written by a dead prober: {between:?}");

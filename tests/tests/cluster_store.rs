@@ -175,7 +175,7 @@ async fn a_catalog_deleted_by_accident_stays_in_force() {
     let cluster = plan(1).await.start().await;
     let load = cluster.load("m", 2, PAUSE);
     let store = cluster.etcd.store();
-    let catalogs = store.list(&format!("{CONFIG}catalog")).await.expect("etcd serves").entries;
+    let catalogs = cluster.etcd.list(&format!("{CONFIG}catalog")).await.entries;
     let all = catalogs.iter().fold(Txn::new(), |txn, entry| txn.delete(&entry.key));
     let deleted = store.commit(all).await.expect("etcd takes writes").revision;
     cluster.wait_for_revision(deleted.0).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use trunkline_store::keys::ROOT;
-use trunkline_store::{Etcd, EtcdOptions, Store};
+use trunkline_store::{Etcd, EtcdOptions, Listing, Store};
 
 use super::network::Network;
 use super::until;
@@ -19,6 +19,7 @@ use crate::process::{Process, etcd_program};
 /// A cluster of etcd.
 pub struct Members {
     members: Vec<Member>,
+    store: Etcd,
     _folder: TempDir,
 }
 
@@ -75,7 +76,10 @@ impl Members {
                 member.peer_door = network.door(&member.name, member.peer.address).await;
             }
         }
-        let mut members = Self { members, _folder: folder };
+        let urls = members.iter().map(|member| format!("http://{}", member.client.address));
+        let options = EtcdOptions { members: urls.collect(), tls: None };
+        let store = Etcd::new(options).expect("members with plain addresses");
+        let mut members = Self { members, store, _folder: folder };
         for number in 0..count {
             members.restart(number);
         }
@@ -90,14 +94,23 @@ impl Members {
     }
 
     /// A store on them for the test itself; no door is between.
-    ///
-    /// # Panics
-    /// Never: the addresses are right.
     #[must_use]
     pub fn store(&self) -> Etcd {
-        let urls = self.members.iter().map(|member| format!("http://{}", member.client.address));
-        let options = EtcdOptions { members: urls.collect(), tls: None };
-        Etcd::new(options).expect("members with plain addresses")
+        self.store.clone()
+    }
+
+    /// Everything under a prefix, as soon as etcd answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn list(&self, prefix: &str) -> Listing {
+        let mut found = None;
+        until("etcd lists what it has", async || {
+            found = self.store.list(prefix).await.ok();
+            found.is_some()
+        })
+        .await;
+        found.expect("just found")
     }
 
     /// How many there are, dead or alive.
@@ -177,8 +190,7 @@ impl Members {
 
     /// Waits until the cluster takes reads, which needs a quorum.
     pub async fn wait_until_serving(&self) {
-        let store = self.store();
-        until("etcd serves", async || store.list(ROOT).await.is_ok()).await;
+        self.list(ROOT).await;
     }
 
     /// SIGSTOP to all members.

@@ -18,7 +18,7 @@ use crate::process;
 const STRANGER: &str = "test";
 /// How often the opener of a connection is looked for: the system's list of connections misses some while others
 /// come and go.
-const LOOKS: usize = 20;
+const LOOKS: usize = 5;
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -84,7 +84,7 @@ impl Network {
                 let (links, to) = (Arc::clone(&links), to.clone());
                 connections.spawn(async move {
                     // Whoever cannot be found has left already.
-                    let Some(from) = opener(peer).await else { return };
+                    let Some(from) = opener(peer, address).await else { return };
                     let link = lock(&links).link(from, &to);
                     pass(near, target, link).await;
                 });
@@ -111,12 +111,14 @@ impl Network {
     }
 }
 
-/// Whose process opened a connection.
-async fn opener(peer: SocketAddr) -> Option<String> {
+/// Whose process opened a connection. The looking blocks, so others do it.
+async fn opener(peer: SocketAddr, door: SocketAddr) -> Option<String> {
+    let mut parts = process::all();
+    parts.push((std::process::id(), STRANGER.to_owned()));
     for _ in 0..LOOKS {
-        let mut parts = process::all();
-        parts.push((std::process::id(), STRANGER.to_owned()));
-        if let Some(found) = owner::of(peer, &parts) {
+        let known = parts.clone();
+        let looking = tokio::task::spawn_blocking(move || owner::of(peer, door, &known));
+        if let Ok(Some(found)) = looking.await {
             return Some(found);
         }
         sleep(LOOK_AGAIN).await;
