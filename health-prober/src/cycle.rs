@@ -4,6 +4,7 @@
 mod assignment;
 mod due;
 mod listening;
+mod restored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,9 +98,13 @@ impl Cycle {
         if matches!(change, Change::Silent { .. }) {
             self.telemetry.store_silent();
         }
+        let listed = matches!(change, Change::Snapshot(_));
         let Touched { catalog, assignment, votes } = self.fold.apply(change);
         if assignment {
             self.reassign(now_ms);
+        }
+        if listed {
+            self.say_again_what_the_store_forgot();
         }
         if catalog {
             self.find_targets();

@@ -94,6 +94,11 @@ impl Fold {
         others.filter(doubts).count() as u32
     }
 
+    /// What the store has a prober say of an endpoint.
+    pub fn vote_of(&self, endpoint: EndpointId, prober: &ProberId) -> Option<PeerVote> {
+        self.votes.get(&(endpoint, prober.clone())).copied()
+    }
+
     /// The endpoints that a prober has a record of.
     pub fn recorded_by<'a>(
         &'a self,

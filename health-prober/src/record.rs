@@ -3,6 +3,8 @@
 use trunkline_core::observation::{Observation, Vote};
 use trunkline_core::score::{headroom_permille, success_permille};
 
+use crate::fold::PeerVote;
+
 /// A change of success that is worth a write, in ‰.
 const SUCCESS_STEP_PERMILLE: u32 = 20;
 /// A change of headroom that is worth a write, in ‰.
@@ -40,6 +42,8 @@ pub struct Record {
     last: Option<Observation>,
     refresh_ms: u64,
     since_revision: u64,
+    /// The store no longer has the last one.
+    lost: bool,
 }
 
 impl Record {
@@ -57,13 +61,25 @@ impl Record {
     /// How urgent it is to write `next`; `None` when there is no reason to.
     pub fn class(&self, next: &Observation, now_ms: u64) -> Option<WriteClass> {
         let Some(last) = self.last else { return Some(WriteClass::Urgent) };
-        if last.vote != next.vote || last.incarnation != next.incarnation {
+        if self.lost || last.vote != next.vote || last.incarnation != next.incarnation {
             Some(WriteClass::Urgent)
         } else if material(&last, next) {
             Some(WriteClass::Material)
         } else {
             (now_ms >= self.refresh_ms).then_some(WriteClass::Refresh)
         }
+    }
+
+    /// Whether the store says something else than was written last; nothing, for example.
+    pub fn is_contradicted_by(&self, stored: Option<PeerVote>) -> bool {
+        let written =
+            self.last.map(|last| PeerVote { incarnation: last.incarnation, vote: last.vote });
+        written.is_some() && written != stored
+    }
+
+    /// What was written is no longer there: whatever comes next is urgent.
+    pub fn lose(&mut self) {
+        self.lost = true;
     }
 
     /// `written` is in the store since `revision`. `chance` spreads the refreshes.
@@ -74,6 +90,7 @@ impl Record {
         let span = REFRESH_MS * REFRESH_JITTER_PERCENT / 100;
         self.refresh_ms = now_ms + REFRESH_MS - span + chance % (2 * span);
         self.last = Some(*written);
+        self.lost = false;
     }
 }
 

@@ -259,6 +259,27 @@ async fn a_provider_that_dies_is_ejected_and_comes_back_step_by_step() {
 }
 
 #[tokio::test]
+async fn what_a_store_restored_from_an_old_backup_forgot_is_said_again_at_once() {
+    let mut story = Story::of_three().await;
+    story.until("dying", Verdict::Up, 5_000).await;
+    let backup = story.store.list("/trunkline/v1/obs/").await.unwrap();
+    story.sims["dying"].kill();
+    story.until("dying", Verdict::Down, 30_000).await;
+
+    for entry in &backup.entries {
+        story.store.put(&entry.key, entry.value.clone(), Expect::Any).await.unwrap();
+    }
+    assert_eq!(story.row("dying").await.verdict, Verdict::Up, "the backup is in force");
+    let restored = story.store.list(ROOT).await.unwrap();
+    for prober in &mut story.probers {
+        prober.learn(story.now_ms);
+        prober.cycle.learn(Change::Snapshot(restored.clone()), story.now_ms);
+        prober.publish(story.now_ms).await;
+    }
+    assert_eq!(story.row("dying").await.verdict, Verdict::Down);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_lists_its_models_and_cannot_generate_is_down() {
     let mut story = Story::of_three().await;
     story.until("dying", Verdict::Up, 5_000).await;

@@ -9,12 +9,7 @@ pub mod process;
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod router;
 
-#[expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "fails its test on the spot"
-)]
+#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
 pub mod cluster;
 
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]

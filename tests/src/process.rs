@@ -181,13 +181,9 @@ pub fn beside(name: &str) -> PathBuf {
 /// # Panics
 /// When there is none.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "says where the tests find a tool, as for the store's"
-)]
 pub fn etcd_program() -> PathBuf {
-    let named = std::env::var("TRUNKLINE_ETCD").map(PathBuf::from);
-    let program = named.unwrap_or_else(|_| target().join("tools/etcd"));
+    let named = std::env::var_os("TRUNKLINE_ETCD").map(PathBuf::from);
+    let program = named.unwrap_or_else(|| target().join("tools/etcd"));
     assert!(program.exists(), "{} is missing: run tests/provision/etcd.sh", program.display());
     program
 }

@@ -1,11 +1,13 @@
 //! What a cluster promises when its probers are dead, mute, lying, paused or cut off: no provider is ejected that
 //! works, none is kept that does not, and no call is lost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use trunkline_core::id::EndpointId;
 use trunkline_core::observation::Vote;
+use trunkline_store::KeyValue;
 use trunkline_store::keys::{OBSERVATIONS, PROBERS};
-use trunkline_store::{KeyValue, Store};
 use trunkline_tests::cluster::{
     Cluster, Condition, Load, Plan, StandIn, Verdict, endpoint, keeps, until,
 };
@@ -25,6 +27,10 @@ async fn plan(probers: usize) -> Plan {
     for id in PROVIDERS {
         providers.push(Provider::start(id).await.serving("m"));
     }
+    plan_before(&providers, probers)
+}
+
+fn plan_before(providers: &[Provider], probers: usize) -> Plan {
     let all: Vec<&Provider> = providers.iter().collect();
     Cluster::plan().routers(3).probers(probers).zones(3).etcd(1).providers(&all)
 }
@@ -39,7 +45,7 @@ async fn no_ejection(cluster: &Cluster) -> bool {
 }
 
 async fn living(cluster: &Cluster) -> Vec<KeyValue> {
-    cluster.etcd.store().list(PROBERS).await.expect("etcd serves").entries
+    cluster.etcd.list(PROBERS).await.entries
 }
 
 async fn a_death_is_noticed(cluster: &Cluster, provider: &str) {
@@ -80,7 +86,7 @@ async fn two_liars_of_five_change_no_verdict() {
     for (name, zone) in [("liar-0", "zone-0"), ("liar-1", "zone-1")] {
         liars.push(StandIn::join(cluster.etcd.store(), name, zone).await);
     }
-    // All is down; one is down; all is well although one is dead.
+    // All is down; one is down; in the end, all is well although one is dead.
     for lie in [&all[..], &all[..1]] {
         tell(&cluster, &mut liars, &all, Vote::Up).await;
         tell(&cluster, &mut liars, lie, Vote::Down).await;
@@ -96,12 +102,7 @@ async fn two_liars_of_five_change_no_verdict() {
 }
 
 /// All liars say so, and every router has heard it.
-async fn tell(
-    cluster: &Cluster,
-    liars: &mut [StandIn],
-    endpoints: &[trunkline_core::id::EndpointId],
-    vote: Vote,
-) {
+async fn tell(cluster: &Cluster, liars: &mut [StandIn], endpoints: &[EndpointId], vote: Vote) {
     let mut last = 0;
     for liar in liars {
         last = liar.vote(endpoints, vote).await;
@@ -173,8 +174,7 @@ async fn a_prober_that_was_paused_beyond_its_lease_cannot_write_as_who_it_was() 
     zombie.process.freeze();
     a_death_is_noticed(&cluster, "alpha").await;
     until("the paused prober is missed", async || living(&cluster).await.len() == 4).await;
-    let store = cluster.etcd.store();
-    let paused_at = store.list(OBSERVATIONS).await.expect("etcd serves").revision;
+    let paused_at = cluster.etcd.list(OBSERVATIONS).await.revision;
     zombie.process.thaw();
     let down = async || cluster.verdicts("alpha").await.iter().all(|v| *v == Verdict::Down);
     until("it joins again", async || {
@@ -186,7 +186,7 @@ async fn a_prober_that_was_paused_beyond_its_lease_cannot_write_as_who_it_was() 
     let own = living(&cluster).await.into_iter().find(|entry| entry.key.ends_with("prober-0"));
     let reborn = own.expect("it joined again").create_revision;
     assert!(reborn > paused_at);
-    let records = store.list(&format!("{OBSERVATIONS}prober-0/")).await.expect("etcd serves");
+    let records = cluster.etcd.list(&format!("{OBSERVATIONS}prober-0/")).await;
     let between = records.entries.iter().map(|record| record.mod_revision);
     let between: Vec<_> = between.filter(|at| *at > paused_at && *at < reborn).collect();
     assert!(between.is_empty(), "written by a dead prober: {between:?}");
@@ -197,24 +197,48 @@ async fn a_prober_that_was_paused_beyond_its_lease_cannot_write_as_who_it_was() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clocks_that_are_ten_minutes_off_change_nothing() {
     let plan = plan(5).await.clock("router-1", OFF_S).clock("router-2", -OFF_S);
-    let cluster = plan.clock("prober-1", OFF_S).clock("prober-2", -OFF_S).start().await;
+    let mut cluster = plan.clock("prober-1", OFF_S).clock("prober-2", -OFF_S).start().await;
     // Ten minutes change the tens of minutes: the log's times show that the clocks are off indeed.
-    let routers = cluster.routers.iter().map(|router| started_at(&router.process.lines()));
-    let probers = cluster.probers.iter().map(|prober| started_at(&prober.process.lines()));
-    for mut times in [routers.collect::<Vec<_>>(), probers.take(3).collect()] {
-        times.sort();
-        times.dedup();
-        assert_eq!(times.len(), 3, "{times:?}");
+    let (mut routers, mut probers) = (BTreeSet::new(), BTreeSet::new());
+    for number in 0..3 {
+        routers.insert(cluster.routers[number].process.told(tens_of_minutes).await);
+        probers.insert(cluster.probers[number].process.told(tens_of_minutes).await);
     }
+    assert_eq!((routers.len(), probers.len()), (3, 3), "{routers:?} {probers:?}");
     let load = cluster.load("m", 2, PAUSE);
     a_death_is_noticed(&cluster, "alpha").await;
     load.stop_without_loss().await;
 }
 
-/// The first line's time up to the tens of minutes.
-fn started_at(log: &[String]) -> String {
-    let line = log.first().expect("a log");
-    let line: serde_json::Value = serde_json::from_str(line).expect("a log of JSON");
-    let time = line.get("timestamp").and_then(serde_json::Value::as_str).expect("a time");
-    time.chars().take("2026-11-25T10:1".len()).collect()
+/// A line's time up to the tens of minutes.
+fn tens_of_minutes(line: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let time = line.get("timestamp")?.as_str()?;
+    Some(time.chars().take("2026-11-25T10:1".len()).collect())
+}
+
+/// Most probers lose their way out. Nobody can tell from votes who is right; but that almost everything is down
+/// at once, to probes alone, is less likely than that the probers are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fourteen_sick_probers_of_twenty_eject_nobody_for_long() {
+    let mut providers = Vec::new();
+    for number in 0..10 {
+        providers.push(Provider::start(&format!("provider-{number}")).await.serving("m"));
+    }
+    let cluster = plan_before(&providers, 20).start().await;
+    let load = cluster.load("m", 2, PAUSE);
+    for number in 0..14 {
+        cluster.network.set(&format!("prober-{number}"), "provider-*", Condition::Cut);
+    }
+    for number in 0..14 {
+        let prober = format!("prober-{number}");
+        until("every sick prober finds everything down", async || {
+            cluster.votes_of(&prober).await.iter().all(|vote| *vote == Vote::Down)
+        })
+        .await;
+    }
+    until("nothing is ejected", async || no_ejection(&cluster).await).await;
+    keeps("nothing is ejected", A_WHILE, async || no_ejection(&cluster).await).await;
+    cluster.agree().await;
+    load.stop_without_loss().await;
 }

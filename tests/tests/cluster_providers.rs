@@ -18,9 +18,9 @@ const SLOW_MS: u64 = 700;
 /// What the cheapest provider takes in ten seconds before it refuses.
 const CHEAP_REQUESTS: u32 = 20;
 /// Time that the routers have to learn how much the cheapest takes …
-const LEARNING: Duration = Duration::from_secs(40);
-/// … and then time in which its refusals are counted: together the minute that is promised.
-const COUNTING: Duration = Duration::from_secs(20);
+const LEARNING: Duration = Duration::from_secs(25);
+/// … and then time in which its refusals are counted: together less than the minute that is promised.
+const COUNTING: Duration = Duration::from_secs(15);
 
 async fn providers(prices: [f64; 3]) -> Vec<Provider> {
     let mut providers = Vec::new();

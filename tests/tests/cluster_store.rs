@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use trunkline_store::{Expect, Store};
+use trunkline_core::observation::Vote;
+use trunkline_store::keys::CONFIG;
+use trunkline_store::{Expect, Store, Txn};
 use trunkline_tests::cluster::{Cluster, Condition, Plan, Verdict, keeps, until};
 use trunkline_tests::provider::Provider;
 
@@ -142,6 +144,41 @@ async fn a_slow_way_to_a_slow_store_keeps_no_router_behind() {
     let load = cluster.load("m", 2, PAUSE);
     cluster.network.set("router-0", "etcd-*", Condition::Delayed(Duration::from_millis(300)));
     cluster.network.set("etcd-*", "etcd-*", Condition::Delayed(Duration::from_millis(20)));
+    a_death_is_still_noticed(&cluster, "alpha").await;
+    load.stop_without_loss().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_restored_from_an_old_backup_is_told_again_what_it_forgot() {
+    let mut cluster = plan(1).await.start().await;
+    let load = cluster.load("m", 2, PAUSE);
+    cluster.etcd.back_up();
+    cluster.etcd.wait_until_serving().await;
+    a_death_is_still_noticed(&cluster, "alpha").await;
+    cluster.etcd.restore();
+    cluster.etcd.wait_until_serving().await;
+    let said = async || {
+        let mut votes = Vec::new();
+        for prober in &cluster.probers {
+            votes.extend(cluster.votes_of(&prober.name).await);
+        }
+        votes.iter().filter(|vote| **vote == Vote::Down).count() == cluster.probers.len()
+    };
+    until("every prober has said again that alpha is down", said).await;
+    cluster.wait_for("alpha", Verdict::Down).await;
+    cluster.agree().await;
+    load.stop_without_loss().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_catalog_deleted_by_accident_stays_in_force() {
+    let cluster = plan(1).await.start().await;
+    let load = cluster.load("m", 2, PAUSE);
+    let store = cluster.etcd.store();
+    let catalogs = cluster.etcd.list(&format!("{CONFIG}catalog")).await.entries;
+    let all = catalogs.iter().fold(Txn::new(), |txn, entry| txn.delete(&entry.key));
+    let deleted = store.commit(all).await.expect("etcd takes writes").revision;
+    cluster.wait_for_revision(deleted.0).await;
     a_death_is_still_noticed(&cluster, "alpha").await;
     load.stop_without_loss().await;
 }

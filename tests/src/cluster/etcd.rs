@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use trunkline_store::keys::ROOT;
-use trunkline_store::{Etcd, EtcdOptions, Store};
+use trunkline_store::{Etcd, EtcdOptions, Listing, Store};
 
 use super::network::Network;
 use super::until;
@@ -19,6 +19,7 @@ use crate::process::{Process, etcd_program};
 /// A cluster of etcd.
 pub struct Members {
     members: Vec<Member>,
+    store: Etcd,
     _folder: TempDir,
 }
 
@@ -75,7 +76,10 @@ impl Members {
                 member.peer_door = network.door(&member.name, member.peer.address).await;
             }
         }
-        let mut members = Self { members, _folder: folder };
+        let urls = members.iter().map(|member| format!("http://{}", member.client.address));
+        let options = EtcdOptions { members: urls.collect(), tls: None };
+        let store = Etcd::new(options).expect("members with plain addresses");
+        let mut members = Self { members, store, _folder: folder };
         for number in 0..count {
             members.restart(number);
         }
@@ -90,14 +94,23 @@ impl Members {
     }
 
     /// A store on them for the test itself; no door is between.
-    ///
-    /// # Panics
-    /// Never: the addresses are right.
     #[must_use]
     pub fn store(&self) -> Etcd {
-        let urls = self.members.iter().map(|member| format!("http://{}", member.client.address));
-        let options = EtcdOptions { members: urls.collect(), tls: None };
-        Etcd::new(options).expect("members with plain addresses")
+        self.store.clone()
+    }
+
+    /// Everything under a prefix, as soon as etcd answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn list(&self, prefix: &str) -> Listing {
+        let mut found = None;
+        until("etcd lists what it has", async || {
+            found = self.store.list(prefix).await.ok();
+            found.is_some()
+        })
+        .await;
+        found.expect("just found")
     }
 
     /// How many there are, dead or alive.
@@ -143,10 +156,41 @@ impl Members {
         member.process = Some(Process::start(&member.name, &mut command));
     }
 
+    /// Makes a backup of everything, as an operator would who stops etcd for it.
+    ///
+    /// # Panics
+    /// When files cannot be copied.
+    pub fn back_up(&mut self) {
+        self.replace_data(|data, backup| [data, backup]);
+    }
+
+    /// Puts the backup in the place of everything that etcd has.
+    ///
+    /// # Panics
+    /// When there is no backup.
+    pub fn restore(&mut self) {
+        self.replace_data(|data, backup| [backup, data]);
+    }
+
+    /// Copies one folder over another while nobody runs.
+    fn replace_data(&mut self, from_to: impl Fn(PathBuf, PathBuf) -> [PathBuf; 2]) {
+        (0..self.count()).for_each(|number| self.kill(number));
+        for member in &self.members {
+            let [from, to] = from_to(member.data.clone(), member.data.with_extension("backup"));
+            let _ = std::fs::remove_dir_all(&to);
+            let copied = Command::new("cp").arg("-r").args([&from, &to]).status();
+            assert!(
+                copied.is_ok_and(|status| status.success()),
+                "{} is not copied",
+                from.display()
+            );
+        }
+        (0..self.count()).for_each(|number| self.restart(number));
+    }
+
     /// Waits until the cluster takes reads, which needs a quorum.
     pub async fn wait_until_serving(&self) {
-        let store = self.store();
-        until("etcd serves", async || store.list(ROOT).await.is_ok()).await;
+        self.list(ROOT).await;
     }
 
     /// SIGSTOP to all members.

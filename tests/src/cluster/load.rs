@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Client, End, Reply};
+use crate::client::{Client, End, Line, Reply};
 use crate::json::{PROMPT, chat, overlay};
 use crate::provider::TOKENS;
 
@@ -113,15 +113,17 @@ impl Tally {
             && reply.end == End::Whole
             && reply.content() == answer_text(PROMPT, TOKENS)
             && (kind == Kind::Whole || reply.is_done());
-        let was_released = kind == Kind::Streamed && reply.status() == 200;
         if is_right {
-        } else if was_released && !reply.content().is_empty() {
-            self.broken += 1;
-        } else {
-            self.lost += 1;
-            self.reasons.push(format!("{kind:?}: {} {}", reply.status(), reply.text()));
-            self.reasons.truncate(REASONS_MAX);
+            return;
         }
+        let was_released = kind == Kind::Streamed && reply.status() == 200;
+        if was_released && !reply.content().is_empty() {
+            self.broken += 1;
+            return;
+        }
+        self.lost += 1;
+        self.reasons.push(format!("{kind:?}: {} {}", reply.status(), reply.text()));
+        self.reasons.truncate(REASONS_MAX);
     }
 }
 
@@ -131,13 +133,13 @@ async fn call(
     pause: Duration,
     mut stopped: watch::Receiver<bool>,
 ) -> Tally {
-    let mut tally = Tally::default();
+    let (mut tally, mut line) = (Tally::default(), None);
     for kind in Kind::IN_TURN.into_iter().cycle() {
         if *stopped.borrow() {
             break;
         }
         let began = Instant::now();
-        let reply = client.chat(&kind.body(&model)).await;
+        let reply = ask(&client, &mut line, &kind.body(&model)).await;
         tally.slowest = tally.slowest.max(began.elapsed());
         tally.judge(kind, &reply);
         tokio::select! {
@@ -146,4 +148,19 @@ async fn call(
         }
     }
     tally
+}
+
+/// Calls on the connection of the call before, as clients do. That a router ends it without an answer is worse
+/// than a lost call: the caller panics.
+async fn ask(client: &Client, kept: &mut Option<Line>, body: &Value) -> Reply {
+    let request = client.request("POST", "/v1/chat/completions", &[], body.to_string().as_bytes());
+    let mut line = match kept.take() {
+        Some(line) => line,
+        None => Line::connect(client.address).await,
+    };
+    line.send(&request).await;
+    let (reply, line) = line.exchange().await.read_on().await;
+    let goes_on = reply.end == End::Whole && reply.head.header("connection") != Some("close");
+    *kept = goes_on.then_some(line);
+    reply
 }

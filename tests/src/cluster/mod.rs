@@ -32,8 +32,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 use trunkline_core::observation::Vote;
 use trunkline_spec::observation::decode_observation;
+use trunkline_store::KeyValue;
 use trunkline_store::keys::OBSERVATIONS;
-use trunkline_store::{KeyValue, Store};
 
 use crate::provider::Provider;
 use crate::router::Router;
@@ -167,8 +167,7 @@ impl Cluster {
     /// # Panics
     /// When the store does not answer, or holds what is no observation.
     pub async fn votes_of(&self, prober: &str) -> Vec<Vote> {
-        let listed = self.etcd.store().list(&format!("{OBSERVATIONS}{prober}/")).await;
-        let records = listed.expect("etcd serves").entries;
+        let records = self.etcd.list(&format!("{OBSERVATIONS}{prober}/")).await.entries;
         let vote = |record: &KeyValue| {
             decode_observation(&record.value).expect("an observation in the store").vote
         };

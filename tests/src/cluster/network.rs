@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::door::{Condition, pass};
 use super::owner;
@@ -14,6 +16,11 @@ use crate::process;
 
 /// Who connects without being a part of the cluster: the test itself.
 const STRANGER: &str = "test";
+/// How often the opener of a connection is looked for: the system's list of connections misses some while others
+/// come and go.
+const LOOKS: usize = 5;
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The network. Dropping it closes every door.
 #[derive(Default)]
@@ -74,9 +81,13 @@ impl Network {
         self.doors.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((near, peer)) = listener.accept().await {
-                let from = owner::of(peer, &process::all()).unwrap_or(STRANGER.to_owned());
-                let link = lock(&links).link(from, &to);
-                connections.spawn(pass(near, target, link));
+                let (links, to) = (Arc::clone(&links), to.clone());
+                connections.spawn(async move {
+                    // Whoever cannot be found has left already.
+                    let Some(from) = opener(peer, address).await else { return };
+                    let link = lock(&links).link(from, &to);
+                    pass(near, target, link).await;
+                });
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -100,14 +111,27 @@ impl Network {
     }
 }
 
+/// Whose process opened a connection. The looking blocks, so others do it.
+async fn opener(peer: SocketAddr, door: SocketAddr) -> Option<String> {
+    let mut parts = process::all();
+    parts.push((std::process::id(), STRANGER.to_owned()));
+    for _ in 0..LOOKS {
+        let known = parts.clone();
+        let looking = tokio::task::spawn_blocking(move || owner::of(peer, door, &known));
+        if let Ok(Some(found)) = looking.await {
+            return Some(found);
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    None
+}
+
 fn lock(links: &Mutex<Links>) -> MutexGuard<'_, Links> {
     links.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::time::{Instant, timeout};

@@ -61,10 +61,7 @@ impl StandIn {
     }
 
     fn observation(&self, vote: Vote) -> Observation {
-        let counts = match vote {
-            Vote::Down => Counts { health: CALLS, ..Counts::default() },
-            _ => Counts { ok: CALLS, ..Counts::default() },
-        };
+        let (ok, health) = if vote == Vote::Down { (0, CALLS) } else { (CALLS, 0) };
         Observation {
             sequence: self.sequence,
             incarnation: self.incarnation,
@@ -72,7 +69,7 @@ impl StandIn {
             evidence: Evidence { active: true, passive: true },
             ramp_permille: 1000,
             window_s: 60,
-            counts,
+            counts: Counts { ok, health, ..Counts::default() },
             ..Observation::default()
         }
     }

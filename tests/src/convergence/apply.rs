@@ -80,7 +80,7 @@ async fn catalog(endpoints: u32) -> (Vec<Provider>, Vec<EndpointId>) {
 /// Waits for every router at once: one after the other, a slow one would hide the others.
 async fn applied_by_all(cluster: &Cluster, revision: u64) {
     let mut waits = JoinSet::new();
-    for table in cluster.tables.iter().cloned() {
+    for table in cluster.tables.clone() {
         waits.spawn(async move { applied(&table, revision).await });
     }
     while waits.join_next().await.is_some() {}

@@ -63,7 +63,7 @@ pub async fn measure(options: &Options) -> Detected {
 
 async fn down_everywhere(cluster: &Cluster, provider: &str) {
     let mut waits = JoinSet::new();
-    for table in cluster.tables.iter().cloned() {
+    for table in cluster.tables.clone() {
         let provider = provider.to_owned();
         waits.spawn(async move { down(&table, &provider).await });
     }
