@@ -3,6 +3,14 @@
 
 pub mod bench;
 
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a simulation that goes astray ends on the spot, and its programs talk to a person"
+)]
+pub mod sim;
+
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod router;
 
