@@ -6,7 +6,7 @@ use router_node::fold::Fold;
 use trunkline_core::assess::{Row, Table};
 use trunkline_core::assign::Roster;
 use trunkline_core::catalog::Catalog;
-use trunkline_core::id::{ModelId, ProberId, Zone};
+use trunkline_core::id::{EndpointId, ModelId, ProberId, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::ProberInfo;
 use trunkline_core::score::ONE_Q16;
@@ -15,6 +15,7 @@ use trunkline_store::keys::ROOT;
 use trunkline_store::{Change, Store};
 
 use super::poll::now;
+use super::prober::Prober;
 use super::scale::zone_name;
 use super::world::World;
 
@@ -112,10 +113,23 @@ impl World {
                     && (row.verdict == Verdict::Down || row.limited.is_some() || row.drained)
             };
             if !right {
-                return Err(format!("{} {conduct:?} is taken for {row:?}", endpoint.name()));
+                let name = endpoint.name();
+                let votes = self.votes(endpoint.id);
+                return Err(format!("{name} {conduct:?} is taken for {row:?}; {votes}"));
             }
         }
         Ok(())
+    }
+
+    /// How each honest prober stands to an endpoint, in words.
+    fn votes(&self, endpoint: EndpointId) -> String {
+        let tell = |prober: &Prober| {
+            let id = &prober.config.id;
+            let Some(process) = &prober.process else { return format!("{id} does not run") };
+            let (alive, own) = (process.publisher.alive(), process.cycle.own());
+            format!("{id} votes {:?}, alive {alive}, {own:?}", process.cycle.vote(endpoint))
+        };
+        self.probers.iter().map(tell).collect::<Vec<_>>().join("; ")
     }
 
     fn lies(&self, prober: &ProberId) -> bool {

@@ -429,7 +429,10 @@ impl World {
         let reached = prober.line == Line::Open && !prober.paused;
         let Some(process) = &mut prober.process else { return };
         process.looking = false;
-        while let Some(change) = now(process.watch.next()).filter(|_| reached) {
+        if !reached {
+            return;
+        }
+        while let Some(change) = now(process.watch.next()) {
             process.cycle.learn(change, local_ms);
         }
         self.plan_wake(at);
