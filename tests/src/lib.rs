@@ -11,6 +11,13 @@ pub mod bench;
 )]
 pub mod sim;
 
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a simulation that goes astray ends on the spot"
+)]
+pub mod routing;
+
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod router;
 
