@@ -44,6 +44,9 @@ const FULL_PERMILLE: u16 = 1000;
 const STAGE_SUCCESSES: u32 = 3;
 /// The least time in a stage.
 const STAGE_MS: u64 = 5_000;
+/// An endpoint that refused live calls and may not be asked to generate is given another chance after this long,
+/// if lighter probes work: nobody calls it meanwhile, so nobody else could find out.
+const CONFIG_RETRY_MS: u64 = 300_000;
 /// Without any evidence for this long, nothing is known any more. Longer than the slowest light probe.
 const EVIDENCE_MAX_AGE_MS: u64 = 300_000;
 
@@ -55,7 +58,7 @@ enum Phase {
     Degraded { since_ms: u64 },
     Down { until_ms: u64, lists: u32, generations: u32 },
     Recovering { stage: usize, since_ms: u64, successes: u32 },
-    Config { level: Level },
+    Config { level: Level, since_ms: u64 },
 }
 
 /// The state. Times are milliseconds of any clock that never goes back.
@@ -234,8 +237,12 @@ impl Voter {
                     self.phase = Phase::Up { since_ms: now_ms };
                 }
             }
-            Phase::Config { level } if at >= *level => {
-                self.phase = Phase::Up { since_ms: now_ms };
+            Phase::Config { level, since_ms } => {
+                let withheld = self.generation == Generation::Withheld;
+                let waited = now_ms.saturating_sub(*since_ms) >= CONFIG_RETRY_MS;
+                if at >= *level || withheld && waited {
+                    self.phase = Phase::Up { since_ms: now_ms };
+                }
             }
             Phase::Down { until_ms, lists, generations } if now_ms >= *until_ms => {
                 match at {
@@ -248,7 +255,6 @@ impl Voter {
             Phase::Up { .. }
             | Phase::Degraded { .. }
             | Phase::Suspect { .. }
-            | Phase::Config { .. }
             | Phase::Down { .. } => {}
         }
     }
@@ -292,7 +298,7 @@ impl Voter {
         self.case.seen(now_ms);
         self.case.refused(level, times);
         if self.case.refuses() {
-            self.phase = Phase::Config { level };
+            self.phase = Phase::Config { level, since_ms: now_ms };
         }
     }
 

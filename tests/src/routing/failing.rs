@@ -9,7 +9,7 @@ use super::queues::{Call, Next, Queue, Street};
 /// Endpoints; the first one fails.
 const ENDPOINTS: usize = 5;
 /// Calls a second, over all routers.
-const CALLS_PER_S: f64 = 22.0;
+const CALLS_PER_S: f64 = 37.0;
 /// How long everything works first.
 const CALM_MS: u64 = 30_000;
 /// How long the failure is watched.

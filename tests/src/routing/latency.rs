@@ -16,8 +16,8 @@ use super::queues::{Call, Next, Queue, Served, Street};
 const ROUTERS: usize = 20;
 /// Endpoints, and how soon each begins to answer, in milliseconds.
 const TTFT_MS: [u64; 5] = [380, 395, 410, 425, 440];
-/// From the first content to the end: 250 tokens at 50 a second.
-const REST_MS: u64 = 5_000;
+/// From the first content to the end.
+const REST_MS: u64 = 1_000;
 /// Calls that each endpoint serves at once.
 const SLOTS: usize = 40;
 /// Time between two publications of what was measured.
@@ -25,9 +25,9 @@ const PUBLISH_MS: u64 = 5_000;
 /// From a publication to the routers.
 const DELAY_MS: u64 = 1_000;
 /// Calls before this time are not counted.
-const WARM_UP_MS: u64 = 60_000;
+const WARM_UP_MS: u64 = 30_000;
 /// Nor do any arrive after this one.
-const END_MS: u64 = 660_000;
+const END_MS: u64 = 300_000;
 
 /// How routers choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::queues::{Call, Next, Queue, Street};
 /// Routers.
 const ROUTERS: usize = 20;
 /// Prices: the first is the cheapest, by so much that it draws most of the calls.
-const USD: [u32; 5] = [1, 3, 3, 3, 3];
+const USD: [u32; 5] = [1, 4, 4, 4, 4];
 /// Calls a second that each endpoint could take: a fifth of all.
 const LIMIT_PER_S: u64 = 8;
 /// Half of what all could take together.
