@@ -18,6 +18,9 @@ pub mod sim;
 )]
 pub mod routing;
 
+#[expect(clippy::print_stdout, reason = "its program talks to a person")]
+pub mod mutants;
+
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod router;
 

@@ -12,17 +12,20 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 
 use trunkline_core::assess::{Inputs, Override, Overrides, Row, Table, assess};
+use trunkline_core::breaker::Admission;
 use trunkline_core::catalog::{
     Capabilities, Catalog, Endpoint, Price, ProbeMode, Retention, Training,
 };
-use trunkline_core::id::{EndpointId, ModelId, ProberId, ProviderId, Region, Zone};
+use trunkline_core::facts::Facts;
+use trunkline_core::id::{EndpointId, KeyId, ModelId, ProberId, ProviderId, Region, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::{
     Capacity, Counts, Evidence, Latency, Observation, ProberInfo, Vote,
 };
-use trunkline_core::policy::{Policy, Strategy as Weighing};
-use trunkline_core::score::Bucket;
-use trunkline_core::snapshot::{Verdict, Weight};
+use trunkline_core::plan::{LocalLayer, LocalLoad, draw};
+use trunkline_core::policy::{Policy, Strategy as Weighing, Tenant};
+use trunkline_core::score::{Bucket, headroom_permille, success_permille};
+use trunkline_core::snapshot::{Snapshot, Verdict, Weight};
 
 /// The create revision of every living prober's key.
 const INCARNATION: u64 = 7;
@@ -322,11 +325,10 @@ proptest! {
         for (e, endpoint) in truth.catalog.endpoints.iter().enumerate() {
             for at in 0..=2 * f {
                 let mut said = honest[(e * 5 + at) % honest.len()];
-                // The honest see the same, and have measured everything.
+                // The honest see the same, and some have measured nothing.
                 said.vote = votes[e % votes.len()];
                 said.evidence = honest[e % honest.len()].evidence;
                 said.incarnation = INCARNATION;
-                said.latency.ttft_p50.get_or_insert_default();
                 truth.observations.insert((endpoint.id, prober(at)), said);
             }
         }
@@ -344,14 +346,35 @@ proptest! {
             if row.no_evidence() {
                 continue;
             }
-            let said = (f..=2 * f).map(|at| truth.observations[&(*id, prober(at))]);
-            let honest_ttft: Vec<_> = said.filter(|o| o.vote != Vote::Unknown)
-                .map(|o| o.latency.ttft_p50).collect();
-            if !honest_ttft.is_empty() {
-                prop_assert!(row.scores.ttft_p50 >= honest_ttft.iter().copied().min().unwrap());
-                prop_assert!(row.scores.ttft_p50 <= honest_ttft.iter().copied().max().unwrap());
+            let honest = (f..=2 * f).map(|at| truth.observations[&(*id, prober(at))]);
+            let honest: Vec<[Option<u32>; 6]> = honest.map(|o| told(&o)).collect();
+            for (number, agreed) in agreed(row).into_iter().enumerate() {
+                let told = || honest.iter().map(|numbers| numbers[number]);
+                prop_assert!(agreed >= told().min().unwrap(), "number {} is too low", number);
+                prop_assert!(agreed <= told().max().unwrap(), "number {} is too high", number);
             }
         }
+    }
+
+    #[test]
+    fn whatever_happened_here_a_call_finds_a_turn_and_never_what_is_drained(
+        world in world(4, 1),
+        ejected in any::<[bool; 5]>(),
+        good in any::<[bool; 5]>(),
+        seed in any::<u64>(),
+    ) {
+        let states = world.table().states(&world.catalog);
+        let snapshot = Snapshot::new(1, world.policy.clone(), Vec::new(), states);
+        let local = Local { ejected, good };
+        let tenant = Tenant::unrestricted(KeyId::new("any"));
+        let plan = draw(&snapshot, &tenant, &facts("model-0"), &local, seed);
+        let drained = |at: usize| {
+            let state = &snapshot.endpoints[at];
+            state.drained || state.operator_weight == 0
+        };
+        prop_assert!(plan.turns.iter().all(|turn| !drained(turn.endpoint)));
+        let allowed = plan.candidates.iter().any(|c| c.excluded.is_none());
+        prop_assert_eq!(!plan.turns.is_empty(), allowed);
     }
 
     #[test]
@@ -437,6 +460,59 @@ proptest! {
     }
 }
 
+/// What one prober tells, in the order of [`agreed`]; who tells of no limit tells that all is left.
+fn told(o: &Observation) -> [Option<u32>; 6] {
+    let ramp = if o.vote == Vote::Recovering { u32::from(o.ramp_permille).min(1000) } else { 1000 };
+    let cap = o.capacity.learned_cap_permille.map_or(1000, u32::from);
+    [
+        Some(success_permille(&o.counts)),
+        Some(ramp),
+        Some(headroom_permille(&o.capacity).unwrap_or(1000)),
+        Some(cap),
+        o.latency.ttft_p50.map(|b| b.index().into()),
+        o.latency.tokens_per_second_p50.map(|b| b.index().into()),
+    ]
+}
+
+fn agreed(row: &Row) -> [Option<u32>; 6] {
+    let scores = &row.scores;
+    [
+        Some(scores.success_permille),
+        Some(scores.ramp_permille),
+        Some(scores.headroom_permille.unwrap_or(1000)),
+        Some(scores.learned_cap_permille.unwrap_or(1000)),
+        scores.ttft_p50.map(|b| b.index().into()),
+        scores.tokens_per_second_p50.map(|b| b.index().into()),
+    ]
+}
+
+/// A router that has ejected some endpoints, and knows some to work.
+struct Local {
+    ejected: [bool; 5],
+    good: [bool; 5],
+}
+
+impl LocalLayer for Local {
+    fn load(&self, endpoint: usize) -> LocalLoad {
+        let admission =
+            if self.ejected[endpoint] { Admission::Ejected } else { Admission::Admitted };
+        LocalLoad { admission, recently_good: self.good[endpoint], ..LocalLoad::default() }
+    }
+}
+
+/// A call for a model that needs nothing.
+fn facts(model: &str) -> Facts {
+    Facts {
+        models: vec![ModelId::new(model)],
+        input_tokens: 1,
+        max_output_tokens: None,
+        needs: Capabilities::default(),
+        parameters: Vec::new(),
+        affinity: None,
+        preferences: None,
+    }
+}
+
 /// A world that is the same for ever: every field from a fixed mixture, nothing from chance.
 fn frozen_world(size: usize) -> World {
     let mut endpoints: Vec<Endpoint> = (0..size).map(|at| endpoint(at / 4, at % 4)).collect();
@@ -505,6 +581,22 @@ fn the_digests_of_frozen_worlds_never_change() {
         hex(by_price.table().digest),
         "4cb564c2bf0e5040fc24dbd260bc9512fbf942b205b493a8f823c8545013e722"
     );
+}
+
+// The same for what frozen worlds lack: operators' words, a liar, a limit that one prober tells of.
+#[test]
+fn the_digest_of_a_troubled_world_never_changes() {
+    let mut world = frozen_world(40);
+    let ids: Vec<EndpointId> = world.catalog.endpoints.iter().map(|e| e.id).collect();
+    let drain = Override { drained: true, weight: None };
+    let pin = Override { drained: false, weight: Some(250) };
+    world.overrides.endpoints.extend([(ids[3], drain), (ids[5], pin)]);
+    for id in &ids {
+        let lie = world.observations.get_mut(&(*id, prober(0))).unwrap();
+        (lie.vote, lie.capacity.learned_cap_permille) = (Vote::Down, Some(200));
+    }
+    world.probers.get_mut(&prober(4)).unwrap().self_suspect = true;
+    assert_eq!(hex(world.table().digest), "PENDING");
 }
 
 #[test]

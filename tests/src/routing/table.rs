@@ -11,7 +11,7 @@ const LOADS: [u32; 3] = [60, 75, 85];
 /// What our rule must keep to at each load, in milliseconds …
 const WHOLE_BOUNDS_MS: [u64; 3] = [600, 600, 900];
 /// … and with one endpoint at half its capacity.
-const HALF_BOUNDS_MS: [u64; 3] = [2_000, 2_000, 4_000];
+const HALF_BOUNDS_MS: [u64; 3] = [2_000, 3_000, 4_000];
 /// A rule that herds must wait at least this many times as long, or the simulator shows nothing.
 const HERD_FACTOR: u64 = 10;
 /// How many routers share the calls to a failing endpoint.

@@ -8,7 +8,14 @@ use std::time::Instant;
 
 use clap::Parser;
 
+use super::figures;
+use super::spend;
 use super::story::{Ended, Failed, play};
+
+/// Probers of the largest cluster that is supported.
+const LARGEST_PROBERS: usize = 20;
+/// Its models; twenty providers serve each, which makes 2,000 endpoints.
+const LARGEST_MODELS: usize = 100;
 
 /// Plays stories of clusters in which things go wrong, heal, and must come to an agreement.
 #[derive(Debug, Parser)]
@@ -23,10 +30,16 @@ pub struct Cli {
     /// Play the story of this seed alone
     #[arg(long, conflicts_with_all = ["seeds", "first"])]
     pub seed: Option<u64>,
+    /// Print the figures of flapping, sickness, spending and writing instead; takes minutes
+    #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
+    pub figures: bool,
 }
 
 /// Plays, prints what came of it, and fails when a promise was broken.
 pub fn run(cli: &Cli) -> ExitCode {
+    if cli.figures {
+        return print_figures();
+    }
     let seeds = match cli.seed {
         Some(seed) => seed..seed + 1,
         None => cli.first..cli.first.saturating_add(cli.seeds),
@@ -55,6 +68,28 @@ pub fn run(cli: &Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_figures() -> ExitCode {
+    for each_ms in [1_000, 5_000, 20_000, 60_000] {
+        for calls in [0, 3] {
+            let changes = figures::verdict_changes_of_a_flapping_provider(each_ms, calls);
+            println!("flapping, {each_ms} ms each, {calls} calls/s: verdict changes in 10 min: {changes:?}");
+        }
+    }
+    for calls in [0, 3] {
+        println!("14 of 20 sick, {calls} calls/s: {:?}", figures::fourteen_of_twenty_sick(calls));
+    }
+    let spent = spend::month();
+    println!(
+        "30 days of probes: {} USD; most in 24 hours: {} of 5 USD, {} of 1 USD for one endpoint",
+        spent.in_all, spent.most_in_a_day, spent.most_for_an_endpoint
+    );
+    match figures::writes(LARGEST_PROBERS, LARGEST_MODELS) {
+        Ok((calm, outage)) => println!("20 probers, 2,000 endpoints: calm {calm:?}, outage {outage:?}"),
+        Err(breach) => println!("20 probers, 2,000 endpoints: {breach:?}"),
+    }
+    ExitCode::SUCCESS
 }
 
 /// Plays the stories of all seeds on as many threads as there are processors.

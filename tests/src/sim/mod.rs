@@ -14,6 +14,9 @@ pub mod demand;
 
 pub mod story;
 
+pub mod figures;
+pub mod spend;
+
 pub mod cli;
 
 mod liar;
