@@ -53,8 +53,9 @@ fn in_no_24_hours_of_a_month_do_probes_spend_more_than_a_days_allowance() {
     assert!(spent.in_all > all.times(10), "the allowances must bind, or nothing is shown: {spent:?}");
 }
 
+// At the full scale, `simulate --figures` tells; a tenth of it shows a change of pace as well.
 #[test]
-fn a_tenth_of_the_largest_cluster_writes_a_tenth_of_what_the_store_takes() {
+fn a_tenth_of_the_largest_cluster_writes_a_fifth_of_what_it_may_even_in_an_outage() {
     let (calm, outage) = writes(5, 10).unwrap();
-    assert!(calm.mean <= 50 && outage.mean <= 50, "{calm:?} {outage:?}");
+    assert!(calm.mean <= 20 && outage.mean <= 100, "{calm:?} {outage:?}");
 }
