@@ -28,7 +28,8 @@ fn entry(key: &str, value: &[u8]) -> KeyValue {
 
 fn key() -> impl Strategy<Value = String> {
     let prefix = select(vec![CONFIG, OBSERVATIONS, PROBERS, ROUTERS, ROOT, ""]);
-    let known = select(vec!["catalog", "policy", "keys", "overrides/drains/x", "p0", "p0/aaaaaaaaaa"]);
+    let known =
+        select(vec!["catalog", "policy", "keys", "overrides/drains/x", "p0", "p0/aaaaaaaaaa"]);
     let rest = prop_oneof![known.prop_map(str::to_owned), "[a-z0-9/._-]{0,30}", any::<String>()];
     (prefix, rest).prop_map(|(prefix, rest)| format!("{prefix}{rest}"))
 }

@@ -50,7 +50,10 @@ fn in_no_24_hours_of_a_month_do_probes_spend_more_than_a_days_allowance() {
     let (all, one) = (PicoUsd::from_usd(5), PicoUsd::from_usd(1));
     assert!(spent.most_in_a_day <= all, "{spent:?}");
     assert!(spent.most_for_an_endpoint <= one, "{spent:?}");
-    assert!(spent.in_all > all.times(10), "the allowances must bind, or nothing is shown: {spent:?}");
+    assert!(
+        spent.in_all > all.times(10),
+        "the allowances must bind, or nothing is shown: {spent:?}"
+    );
 }
 
 // At the full scale, `simulate --figures` tells; a tenth of it shows a change of pace as well.

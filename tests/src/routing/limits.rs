@@ -79,7 +79,9 @@ pub(super) fn refused_basis_points(guard: Guard) -> u64 {
             prober.saw(Counts { ok: 1, ..Counts::default() }, now_ms);
         }
         cluster.load(router, endpoint).succeeded(now_ms);
-        held.entry((router, endpoint)).or_insert_with(Vec::new).push(cluster.begin(router, endpoint));
+        held.entry((router, endpoint))
+            .or_insert_with(Vec::new)
+            .push(cluster.begin(router, endpoint));
         street.enter(endpoint, Call { router, arrived_ms: now_ms }, now_ms);
     }
     refused * 10_000 / calls.max(1)

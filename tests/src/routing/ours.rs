@@ -54,8 +54,12 @@ impl Cluster {
         };
         cluster.snapshot = cluster.agreed(|_| works());
         let number = |name: &str| name.trim_start_matches("provider-").parse().unwrap_or(0);
-        cluster.numbers =
-            cluster.snapshot.endpoints.iter().map(|s| number(s.endpoint.provider.as_str())).collect();
+        cluster.numbers = cluster
+            .snapshot
+            .endpoints
+            .iter()
+            .map(|s| number(s.endpoint.provider.as_str()))
+            .collect();
         cluster
     }
 
@@ -74,7 +78,8 @@ impl Cluster {
             let number = endpoint.provider.as_str().trim_start_matches("provider-").parse();
             let said = publish(number.unwrap_or(0));
             for at in 0..PROBERS {
-                observations.insert((endpoint.id, name(at)), Observation { incarnation: 1, ..said });
+                observations
+                    .insert((endpoint.id, name(at)), Observation { incarnation: 1, ..said });
             }
         }
         let policy = Policy::default();

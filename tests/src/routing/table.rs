@@ -60,7 +60,8 @@ fn waits(load: u32, whole_bound_ms: u64, half_bound_ms: u64) -> Vec<Line> {
     let line = |name: &str, ms: u64, least: bool, bound_ms: Option<u64>| Line {
         what: format!("p99 time to first content at {load} % load, {name}"),
         value: seconds(ms),
-        bound: bound_ms.map(|b| format!("at {} {}", if least { "least" } else { "most" }, seconds(b))),
+        bound: bound_ms
+            .map(|b| format!("at {} {}", if least { "least" } else { "most" }, seconds(b))),
         kept: bound_ms.is_none_or(|b| if least { ms >= b } else { ms <= b }),
     };
     let ours = p99_ms(Rule::Ours, load, false);
@@ -85,7 +86,8 @@ fn hits(routers: usize) -> Vec<Line> {
         all.sum::<u64>() / FAILING_SEEDS
     };
     let (alone, agreed) = (mean(false), mean(true));
-    let what = |how: &str| format!("first attempts at a failing endpoint, {routers} routers, {how}");
+    let what =
+        |how: &str| format!("first attempts at a failing endpoint, {routers} routers, {how}");
     vec![
         Line { what: what("breakers alone"), value: percent(alone), bound: None, kept: true },
         Line {

@@ -74,7 +74,9 @@ fn print_figures() -> ExitCode {
     for each_ms in [1_000, 5_000, 20_000, 60_000] {
         for calls in [0, 3] {
             let changes = figures::verdict_changes_of_a_flapping_provider(each_ms, calls);
-            println!("flapping, {each_ms} ms each, {calls} calls/s: verdict changes in 10 min: {changes:?}");
+            println!(
+                "flapping, {each_ms} ms each, {calls} calls/s: verdict changes in 10 min: {changes:?}"
+            );
         }
     }
     for calls in [0, 3] {
@@ -86,7 +88,9 @@ fn print_figures() -> ExitCode {
         spent.in_all, spent.most_in_a_day, spent.most_for_an_endpoint
     );
     match figures::writes(LARGEST_PROBERS, LARGEST_MODELS) {
-        Ok((calm, outage)) => println!("20 probers, 2,000 endpoints: calm {calm:?}, outage {outage:?}"),
+        Ok((calm, outage)) => {
+            println!("20 probers, 2,000 endpoints: calm {calm:?}, outage {outage:?}")
+        }
         Err(breach) => println!("20 probers, 2,000 endpoints: {breach:?}"),
     }
     ExitCode::SUCCESS
@@ -131,8 +135,5 @@ pub fn explained(failed: &Failed) -> String {
     for planned in &failed.faults {
         text += &format!("  {planned:?}\n");
     }
-    text + &format!(
-        "again: cargo run -p trunkline-tests --bin simulate -- --seed {}",
-        failed.seed
-    )
+    text + &format!("again: cargo run -p trunkline-tests --bin simulate -- --seed {}", failed.seed)
 }

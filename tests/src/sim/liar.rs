@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use trunkline_core::draw::Rng;
 use trunkline_core::id::EndpointId;
-use trunkline_core::observation::{
-    Capacity, Counts, Evidence, Latency, Observation, Vote,
-};
+use trunkline_core::observation::{Capacity, Counts, Evidence, Latency, Observation, Vote};
 use trunkline_core::score::Bucket;
 use trunkline_spec::observation::{ProberRecord, encode_observation, encode_prober};
 use trunkline_store::keys::{OBSERVATIONS, PROBERS};
