@@ -213,6 +213,26 @@ fn world(providers: usize, models: usize) -> impl Strategy<Value = World> {
     })
 }
 
+/// The same world with five observers who agree on what is down: chance alone agrees too seldom to eject.
+fn unanimous(mut world: World, down: &[bool]) -> World {
+    let info = |at: usize| {
+        let zone = Zone::new(&format!("z{at}"));
+        ProberInfo { zone, incarnation: INCARNATION, self_suspect: false }
+    };
+    world.probers = (0..5).map(|at| (prober(at), info(at))).collect();
+    world.observations.clear();
+    for (endpoint, down) in world.catalog.endpoints.iter().zip(down.iter().cycle()) {
+        let said = Observation {
+            incarnation: INCARNATION,
+            vote: if *down { Vote::Down } else { Vote::Up },
+            evidence: Evidence { active: true, passive: true },
+            ..Observation::default()
+        };
+        world.observations.extend((0..5).map(|at| ((endpoint.id, prober(at)), said)));
+    }
+    world
+}
+
 /// The weight before the floor; nothing for what may not be called.
 fn bare(row: &Row) -> Weight {
     if row.eligible() { row.factors.weight(row.operator_weight) } else { Weight::ZERO }
@@ -407,7 +427,11 @@ proptest! {
     }
 
     #[test]
-    fn at_most_half_of_a_model_is_ejected_and_never_the_only_one(world in world(6, 2)) {
+    fn at_most_half_of_a_model_is_ejected_and_never_the_only_one(
+        world in world(6, 2),
+        down in vec(any::<bool>(), 13),
+    ) {
+        let world = unanimous(world, &down);
         let table = world.table();
         for model in world.models() {
             let rows = || world.of_model(model).map(|e| &table.rows[&e.id]).filter(|row| {
@@ -427,7 +451,14 @@ proptest! {
     }
 
     #[test]
-    fn wherever_something_is_allowed_something_has_a_share(world in world(4, 3)) {
+    fn wherever_something_is_allowed_something_has_a_share(
+        world in world(4, 3),
+        down in proptest::option::of(vec(any::<bool>(), 13)),
+    ) {
+        let world = match down {
+            Some(down) => unanimous(world, &down),
+            None => world,
+        };
         let table = world.table();
         for model in world.models() {
             let rows = || world.of_model(model).map(|e| &table.rows[&e.id]);
