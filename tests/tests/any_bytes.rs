@@ -42,7 +42,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
             let mut bytes = record.clone();
             for (at, byte) in changes {
                 let at = at % bytes.len();
-                bytes.splice(at..=at, [byte]);
+                bytes.get_mut(at).into_iter().for_each(|place| *place = byte);
             }
             bytes.truncate(length % (bytes.len() + 1));
             bytes
