@@ -187,7 +187,7 @@ pub const MUTANTS: &[Mutant] = &[
         tests: core("ghosts"),
     },
     Mutant {
-        name: "a-breaker-that-never-trips",
+        name: "breaker-off-by-one",
         file: BREAKER,
         right: "self.consecutive >= CONSECUTIVE_LIMIT",
         wrong: "self.consecutive > CONSECUTIVE_LIMIT",

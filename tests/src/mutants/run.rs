@@ -50,11 +50,13 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         let outcome = scratch.try_out(mutant)?;
         let word = match outcome {
             Outcome::Failed => "caught",
+            Outcome::Endless => "caught: the tests never end",
             Outcome::Passed => "SURVIVED",
             Outcome::NotBuilt => "DOES NOT COMPILE",
             Outcome::None => "HAS NO TEST",
         };
-        survivors += u32::from(outcome != Outcome::Failed);
+        let caught = matches!(outcome, Outcome::Failed | Outcome::Endless);
+        survivors += u32::from(!caught);
         println!("{:<44} {word} ({} s)", mutant.name, began.elapsed().as_secs());
     }
     Ok(if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,12 +1,22 @@
 //! A copy of the project in which bugs can be seeded: the original is never touched.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::list::{Mutant, Tests};
+
+/// How long the tests of one bug may take: many times what any takes without it.
+const RUN_MAX: Duration = Duration::from_secs(120);
+/// How often it is looked whether they have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The copy.
 pub(super) struct Scratch {
@@ -23,6 +33,8 @@ pub(super) enum Outcome {
     Failed,
     /// They could not be built.
     NotBuilt,
+    /// They did not end within the deadline: with the bug, something goes on for ever.
+    Endless,
     /// There are none.
     None,
 }
@@ -58,12 +70,17 @@ impl Scratch {
         if !built.status.success() {
             return Ok(Outcome::NotBuilt);
         }
-        let ran = self.cargo(tests).args(["--", tests.filter]).output()?;
-        let told = String::from_utf8_lossy(&ran.stdout);
-        if told.contains("running 0 tests") {
+        let mut run = self.cargo(tests);
+        // Into a file, which takes whatever failing tests tell; a pipe would fill.
+        let told = self.target.join("told.txt");
+        run.args(["--", tests.filter]).stdout(File::create(&told)?).stderr(Stdio::null());
+        // In a group of its own, so that the tests end with the cargo that started them.
+        let mut child = run.process_group(0).spawn()?;
+        let Some(status) = ended(&mut child)? else { return Ok(Outcome::Endless) };
+        if fs::read_to_string(told)?.contains("running 0 tests") {
             return Ok(Outcome::None);
         }
-        Ok(if ran.status.success() { Outcome::Passed } else { Outcome::Failed })
+        Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
     }
 
     fn cargo(&self, tests: &Tests) -> Command {
@@ -77,6 +94,20 @@ impl Scratch {
         };
         cargo
     }
+}
+
+/// How a group of processes ended; nothing when it took too long and was killed.
+fn ended(child: &mut Child) -> anyhow::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + RUN_MAX;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    killpg(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGKILL)?;
+    child.wait()?;
+    Ok(None)
 }
 
 fn tracked(project: &Path) -> anyhow::Result<Vec<String>> {
