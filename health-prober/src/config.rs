@@ -16,7 +16,7 @@ use trunkline_store::keys::Segment;
 use trunkline_store::{EtcdOptions, TlsFiles};
 use trunkline_upstream::Credential;
 
-/// What the probes of one endpoint may cost in a day, over all probers' shares of it.
+/// What the probes of one endpoint may cost in a day, all its observers' together.
 pub const ENDPOINT_DAILY: PicoUsd = PicoUsd::from_usd(1);
 /// What all probes of the cluster may cost in a day.
 pub const CLUSTER_DAILY: PicoUsd = PicoUsd::from_usd(5);
@@ -37,7 +37,7 @@ pub struct ProberConfig {
     pub address: String,
     /// `host:port` of places that are never down, for its test of its own network; empty for none.
     pub controls: Vec<String>,
-    /// What the probes of one endpoint may cost in a day.
+    /// What the probes of one endpoint may cost in a day; shared evenly among its observers.
     pub endpoint_daily: PicoUsd,
     /// What all probes of the cluster may cost in a day; shared evenly among the living probers.
     pub cluster_daily: PicoUsd,

@@ -3,6 +3,24 @@
 
 pub mod bench;
 
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a simulation that goes astray ends on the spot, and its programs talk to a person"
+)]
+pub mod sim;
+
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a simulation that goes astray ends on the spot"
+)]
+pub mod routing;
+
+#[expect(clippy::print_stdout, reason = "its program talks to a person")]
+pub mod mutants;
+
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod process;
 

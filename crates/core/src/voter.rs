@@ -45,6 +45,9 @@ const FULL_PERMILLE: u16 = 1000;
 const STAGE_SUCCESSES: u32 = 3;
 /// The least time in a stage.
 const STAGE_MS: u64 = 5_000;
+/// An endpoint that refused live calls and may not be asked to generate is given another chance after this long,
+/// if lighter probes work: nobody calls it meanwhile, so nobody else could find out.
+const CONFIG_RETRY_MS: u64 = 300_000;
 /// Without any evidence for this long, nothing is known any more. Longer than the slowest light probe.
 const EVIDENCE_MAX_AGE_MS: u64 = 300_000;
 
@@ -75,6 +78,7 @@ enum Phase {
     },
     Config {
         level: Level,
+        since_ms: u64,
     },
 }
 
@@ -258,8 +262,12 @@ impl Voter {
             Phase::Suspect { failed: Some(failed), successes, .. } if at >= *failed => {
                 *successes = successes.saturating_add(1);
             }
-            Phase::Config { level } if at >= *level => {
-                self.phase = Phase::Up { since_ms: now_ms };
+            Phase::Config { level, since_ms } => {
+                let withheld = self.generation == Generation::Withheld;
+                let waited = now_ms.saturating_sub(*since_ms) >= CONFIG_RETRY_MS;
+                if at >= *level || withheld && waited {
+                    self.phase = Phase::Up { since_ms: now_ms };
+                }
             }
             Phase::Down { until_ms, lists, generations } if now_ms >= *until_ms => {
                 match at {
@@ -272,7 +280,6 @@ impl Voter {
             Phase::Up { .. }
             | Phase::Degraded { .. }
             | Phase::Suspect { .. }
-            | Phase::Config { .. }
             | Phase::Down { .. } => {}
         }
     }
@@ -313,7 +320,7 @@ impl Voter {
         self.case.seen(now_ms);
         self.case.refused(level);
         if self.case.refuses(now_ms) {
-            self.phase = Phase::Config { level };
+            self.phase = Phase::Config { level, since_ms: now_ms };
         }
     }
 

@@ -12,17 +12,20 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 
 use trunkline_core::assess::{Inputs, Override, Overrides, Row, Table, assess};
+use trunkline_core::breaker::Admission;
 use trunkline_core::catalog::{
     Capabilities, Catalog, Endpoint, Price, ProbeMode, Retention, Training,
 };
-use trunkline_core::id::{EndpointId, ModelId, ProberId, ProviderId, Region, Zone};
+use trunkline_core::facts::Facts;
+use trunkline_core::id::{EndpointId, KeyId, ModelId, ProberId, ProviderId, Region, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::{
     Capacity, Counts, Evidence, Latency, Observation, ProberInfo, Vote,
 };
-use trunkline_core::policy::{Policy, Strategy as Weighing};
-use trunkline_core::score::Bucket;
-use trunkline_core::snapshot::{Verdict, Weight};
+use trunkline_core::plan::{LocalLayer, LocalLoad, draw};
+use trunkline_core::policy::{Policy, Strategy as Weighing, Tenant};
+use trunkline_core::score::{Bucket, headroom_permille, success_permille};
+use trunkline_core::snapshot::{Snapshot, Verdict, Weight};
 
 /// The create revision of every living prober's key.
 const INCARNATION: u64 = 7;
@@ -210,6 +213,26 @@ fn world(providers: usize, models: usize) -> impl Strategy<Value = World> {
     })
 }
 
+/// The same world with five observers who agree on what is down: chance alone agrees too seldom to eject.
+fn unanimous(mut world: World, down: &[bool]) -> World {
+    let info = |at: usize| {
+        let zone = Zone::new(&format!("z{at}"));
+        ProberInfo { zone, incarnation: INCARNATION, self_suspect: false }
+    };
+    world.probers = (0..5).map(|at| (prober(at), info(at))).collect();
+    world.observations.clear();
+    for (endpoint, down) in world.catalog.endpoints.iter().zip(down.iter().cycle()) {
+        let said = Observation {
+            incarnation: INCARNATION,
+            vote: if *down { Vote::Down } else { Vote::Up },
+            evidence: Evidence { active: true, passive: true },
+            ..Observation::default()
+        };
+        world.observations.extend((0..5).map(|at| ((endpoint.id, prober(at)), said)));
+    }
+    world
+}
+
 /// The weight before the floor; nothing for what may not be called.
 fn bare(row: &Row) -> Weight {
     if row.eligible() { row.factors.weight(row.operator_weight) } else { Weight::ZERO }
@@ -322,11 +345,10 @@ proptest! {
         for (e, endpoint) in truth.catalog.endpoints.iter().enumerate() {
             for at in 0..=2 * f {
                 let mut said = honest[(e * 5 + at) % honest.len()];
-                // The honest see the same, and have measured everything.
+                // The honest see the same, and some have measured nothing.
                 said.vote = votes[e % votes.len()];
                 said.evidence = honest[e % honest.len()].evidence;
                 said.incarnation = INCARNATION;
-                said.latency.ttft_p50.get_or_insert_default();
                 truth.observations.insert((endpoint.id, prober(at)), said);
             }
         }
@@ -344,14 +366,35 @@ proptest! {
             if row.no_evidence() {
                 continue;
             }
-            let said = (f..=2 * f).map(|at| truth.observations[&(*id, prober(at))]);
-            let honest_ttft: Vec<_> = said.filter(|o| o.vote != Vote::Unknown)
-                .map(|o| o.latency.ttft_p50).collect();
-            if !honest_ttft.is_empty() {
-                prop_assert!(row.scores.ttft_p50 >= honest_ttft.iter().copied().min().unwrap());
-                prop_assert!(row.scores.ttft_p50 <= honest_ttft.iter().copied().max().unwrap());
+            let honest = (f..=2 * f).map(|at| truth.observations[&(*id, prober(at))]);
+            let honest: Vec<[Option<u32>; 6]> = honest.map(|o| told(&o)).collect();
+            for (number, agreed) in agreed(row).into_iter().enumerate() {
+                let told = || honest.iter().map(|numbers| numbers[number]);
+                prop_assert!(agreed >= told().min().unwrap(), "number {} is too low", number);
+                prop_assert!(agreed <= told().max().unwrap(), "number {} is too high", number);
             }
         }
+    }
+
+    #[test]
+    fn whatever_happened_here_a_call_finds_a_turn_and_never_what_is_drained(
+        world in world(4, 1),
+        ejected in any::<[bool; 5]>(),
+        good in any::<[bool; 5]>(),
+        seed in any::<u64>(),
+    ) {
+        let states = world.table().states(&world.catalog);
+        let snapshot = Snapshot::new(1, world.policy.clone(), Vec::new(), states);
+        let local = Local { ejected, good };
+        let tenant = Tenant::unrestricted(KeyId::new("any"));
+        let plan = draw(&snapshot, &tenant, &facts("model-0"), &local, seed);
+        let drained = |at: usize| {
+            let state = &snapshot.endpoints[at];
+            state.drained || state.operator_weight == 0
+        };
+        prop_assert!(plan.turns.iter().all(|turn| !drained(turn.endpoint)));
+        let allowed = plan.candidates.iter().any(|c| c.excluded.is_none());
+        prop_assert_eq!(!plan.turns.is_empty(), allowed);
     }
 
     #[test]
@@ -384,7 +427,11 @@ proptest! {
     }
 
     #[test]
-    fn at_most_half_of_a_model_is_ejected_and_never_the_only_one(world in world(6, 2)) {
+    fn at_most_half_of_a_model_is_ejected_and_never_the_only_one(
+        world in world(6, 2),
+        down in vec(any::<bool>(), 13),
+    ) {
+        let world = unanimous(world, &down);
         let table = world.table();
         for model in world.models() {
             let rows = || world.of_model(model).map(|e| &table.rows[&e.id]).filter(|row| {
@@ -404,7 +451,14 @@ proptest! {
     }
 
     #[test]
-    fn wherever_something_is_allowed_something_has_a_share(world in world(4, 3)) {
+    fn wherever_something_is_allowed_something_has_a_share(
+        world in world(4, 3),
+        down in proptest::option::of(vec(any::<bool>(), 13)),
+    ) {
+        let world = match down {
+            Some(down) => unanimous(world, &down),
+            None => world,
+        };
         let table = world.table();
         for model in world.models() {
             let rows = || world.of_model(model).map(|e| &table.rows[&e.id]);
@@ -434,6 +488,59 @@ proptest! {
             let (low, high) = (old * 55_000 / 65_536, old * 78_100 / 65_536 + 2);
             prop_assert!((low.saturating_sub(2)..=high).contains(&new), "{old} -> {new}");
         }
+    }
+}
+
+/// What one prober tells, in the order of [`agreed`]; who tells of no limit tells that all is left.
+fn told(o: &Observation) -> [Option<u32>; 6] {
+    let ramp = if o.vote == Vote::Recovering { u32::from(o.ramp_permille).min(1000) } else { 1000 };
+    let cap = o.capacity.learned_cap_permille.map_or(1000, u32::from);
+    [
+        Some(success_permille(&o.counts)),
+        Some(ramp),
+        Some(headroom_permille(&o.capacity).unwrap_or(1000)),
+        Some(cap),
+        o.latency.ttft_p50.map(|b| b.index().into()),
+        o.latency.tokens_per_second_p50.map(|b| b.index().into()),
+    ]
+}
+
+fn agreed(row: &Row) -> [Option<u32>; 6] {
+    let scores = &row.scores;
+    [
+        Some(scores.success_permille),
+        Some(scores.ramp_permille),
+        Some(scores.headroom_permille.unwrap_or(1000)),
+        Some(scores.learned_cap_permille.unwrap_or(1000)),
+        scores.ttft_p50.map(|b| b.index().into()),
+        scores.tokens_per_second_p50.map(|b| b.index().into()),
+    ]
+}
+
+/// A router that has ejected some endpoints, and knows some to work.
+struct Local {
+    ejected: [bool; 5],
+    good: [bool; 5],
+}
+
+impl LocalLayer for Local {
+    fn load(&self, endpoint: usize) -> LocalLoad {
+        let admission =
+            if self.ejected[endpoint] { Admission::Ejected } else { Admission::Admitted };
+        LocalLoad { admission, recently_good: self.good[endpoint], ..LocalLoad::default() }
+    }
+}
+
+/// A call for a model that needs nothing.
+fn facts(model: &str) -> Facts {
+    Facts {
+        models: vec![ModelId::new(model)],
+        input_tokens: 1,
+        max_output_tokens: None,
+        needs: Capabilities::default(),
+        parameters: Vec::new(),
+        affinity: None,
+        preferences: None,
     }
 }
 
@@ -504,6 +611,25 @@ fn the_digests_of_frozen_worlds_never_change() {
     assert_eq!(
         hex(by_price.table().digest),
         "4cb564c2bf0e5040fc24dbd260bc9512fbf942b205b493a8f823c8545013e722"
+    );
+}
+
+// The same for what frozen worlds lack: operators' words, a liar, a limit that one prober tells of.
+#[test]
+fn the_digest_of_a_troubled_world_never_changes() {
+    let mut world = frozen_world(40);
+    let ids: Vec<EndpointId> = world.catalog.endpoints.iter().map(|e| e.id).collect();
+    let drain = Override { drained: true, weight: None };
+    let pin = Override { drained: false, weight: Some(250) };
+    world.overrides.endpoints.extend([(ids[3], drain), (ids[5], pin)]);
+    for id in &ids {
+        let lie = world.observations.get_mut(&(*id, prober(0))).unwrap();
+        (lie.vote, lie.capacity.learned_cap_permille) = (Vote::Down, Some(200));
+    }
+    world.probers.get_mut(&prober(4)).unwrap().self_suspect = true;
+    assert_eq!(
+        hex(world.table().digest),
+        "c80802e424f4956cb4693322f3106198843d22e1f13d0d077a347f7ea7b73789"
     );
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::mvcc::{Engine, Limits, Reply, Request, Shared, State, Submit};
+use crate::mvcc::{Clock, Engine, Limits, Reply, Request, Shared, State, Submit};
 use crate::port::{Answer, KeyValue, Lease, LeaseId, Listing, Store, Txn, TxnResult, Watch};
 
 /// A store in memory. Clones share it.
@@ -26,9 +26,20 @@ impl Memory {
     /// An empty store that keeps only so much.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
+        Self::on(Clock::default(), limits)
+    }
+
+    /// The same for a simulation, on a clock of its own that never goes back. Every call is then answered at
+    /// its first poll, and a watch wakes nobody: whoever moves the clock asks again.
+    #[must_use]
+    pub fn simulated(limits: Limits, now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self::on(Clock::new(now), limits)
+    }
+
+    fn on(clock: Clock, limits: Limits) -> Self {
         let shared = Arc::new(Shared::new(State::new(limits)));
-        let submit = Arc::new(Inline { shared: Arc::clone(&shared) });
-        Self { engine: Engine { shared, submit } }
+        let submit = Arc::new(Inline { shared: Arc::clone(&shared), clock: clock.clone() });
+        Self { engine: Engine { shared, submit, clock } }
     }
 }
 
@@ -72,10 +83,11 @@ impl Store for Memory {
 #[derive(Debug)]
 struct Inline {
     shared: Arc<Shared>,
+    clock: Clock,
 }
 
 impl Submit for Inline {
     fn submit(&self, request: Request) -> Answer<'_, Reply> {
-        Box::pin(async move { self.shared.change(request, Instant::now()) })
+        Box::pin(async move { self.shared.change(request, self.clock.now()) })
     }
 }

@@ -31,13 +31,15 @@ impl Cycle {
         let endpoints: Vec<Endpoint> =
             self.fold.catalog.endpoints.iter().filter(is_mine).cloned().collect();
         self.observers = roster.observers().max(1) as u64;
+        // Every observer pays its part of what an endpoint's probes may cost.
+        let endpoint_share = PicoUsd(self.endpoint_daily.0 / self.observers);
         let mut before = std::mem::take(&mut self.watched);
         let routers = self.router_count();
         let spread_ms = (SPREAD_PER_ENDPOINT_MS * endpoints.len() as u64).min(SPREAD_MAX_MS);
         for endpoint in endpoints {
             let mut watched = before.remove(&endpoint.id).unwrap_or_else(|| {
                 let schedule = Schedule::new(spread_ms, &mut self.rng, now_ms);
-                let purse = Purse::new(self.endpoint_daily, now_ms);
+                let purse = Purse::new(endpoint_share, now_ms);
                 let mut new = Watched::new(endpoint.clone(), schedule, purse);
                 new.voter.step(Event::Routers(routers), now_ms);
                 new.target = target(&self.fold.catalog, &endpoint, &self.secrets);
@@ -45,6 +47,7 @@ impl Cycle {
                 new
             });
             watched.endpoint = endpoint;
+            watched.purse.set_daily(endpoint_share, now_ms);
             self.watched.insert(watched.endpoint.id, watched);
         }
         self.rewatched = true;

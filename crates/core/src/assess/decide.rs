@@ -3,12 +3,14 @@
 use crate::assess::tally::{Heard, Tally, Voice};
 use crate::assess::{Draft, Row};
 use crate::id::Zone;
-use crate::observation::{Latency, Vote};
+use crate::observation::{Capacity, Latency, Vote};
 use crate::score::{Bucket, headroom_permille, lower_median, success_permille};
 use crate::snapshot::Verdict;
 
 /// Verdicts that take an endpoint out need at least this many observers to have been heard.
 const MIN_VOICES: u32 = 2;
+/// All that a provider allows is left.
+const NO_LIMIT_PERMILLE: u32 = 1000;
 /// The whole weight, for those that are not recovering.
 const FULL_RAMP_PERMILLE: u32 = 1000;
 
@@ -110,10 +112,19 @@ fn down_zones(tally: &Tally<'_>, heard: &Heard, agreed: Verdict) -> Vec<Zone> {
     zones.into_iter().filter(down_there).cloned().collect()
 }
 
+/// The lower median of what is left, in ‰; who tells of no limit has met none, and counts as 1000. `None` when
+/// nobody tells of one.
+fn scarcity(voices: &[Voice<'_>], left: impl Fn(&Capacity) -> Option<u32>) -> Option<u32> {
+    let told = || voices.iter().map(|v| left(&v.observation.capacity));
+    told().any(|left| left.is_some()).then_some(())?;
+    lower_median(told().map(|left| left.unwrap_or(NO_LIMIT_PERMILLE)))
+}
+
 fn scores(voices: &[Voice<'_>]) -> Scores {
     let observations = || voices.iter().map(|v| v.observation);
+    // Who has measured nothing has a voice, too: else the few that claim to have would decide alone.
     let bucket = |pick: fn(&Latency) -> Option<Bucket>| {
-        lower_median(observations().filter_map(|o| pick(&o.latency)))
+        lower_median(observations().map(|o| pick(&o.latency))).flatten()
     };
     let ramp = |vote: Vote, permille: u16| match vote {
         Vote::Recovering => u32::from(permille).min(FULL_RAMP_PERMILLE),
@@ -122,16 +133,14 @@ fn scores(voices: &[Voice<'_>]) -> Scores {
             FULL_RAMP_PERMILLE
         }
     };
-    let caps = observations().filter_map(|o| o.capacity.learned_cap_permille).map(u32::from);
+    let cap = |c: &Capacity| c.learned_cap_permille.map(u32::from);
     Scores {
         success_permille: lower_median(observations().map(|o| success_permille(&o.counts)))
             .unwrap_or(0),
         ramp_permille: lower_median(observations().map(|o| ramp(o.vote, o.ramp_permille)))
             .unwrap_or(FULL_RAMP_PERMILLE),
-        headroom_permille: lower_median(
-            observations().filter_map(|o| headroom_permille(&o.capacity)),
-        ),
-        learned_cap_permille: lower_median(caps),
+        headroom_permille: scarcity(voices, headroom_permille),
+        learned_cap_permille: scarcity(voices, cap),
         ttft_p50: bucket(|l| l.ttft_p50),
         ttft_p90: bucket(|l| l.ttft_p90),
         ttft_p99: bucket(|l| l.ttft_p99),

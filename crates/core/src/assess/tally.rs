@@ -5,12 +5,10 @@ use crate::assign::{Member, Roster};
 use crate::catalog::Endpoint;
 use crate::id::{EndpointId, ModelId, ProberId, ProviderId, Zone};
 use crate::observation::{Observation, Vote};
-use crate::score::lower_median;
 
-/// A prober that calls at least this share of the providers down, in ‰ …
-const DISTRUST_FROM_PERMILLE: u32 = 500;
-/// … and this much more than the median prober does, is taken to have lost its own network.
-const DISTRUST_ABOVE_MEDIAN_PERMILLE: u32 = 300;
+/// A prober that alone calls at least this share of its providers down, in ‰, is taken to have lost its own
+/// network.
+const DISTRUST_FROM_PERMILLE: usize = 500;
 /// One provider that only one prober finds down says nothing about that prober's network, however few
 /// providers there are.
 const DISTRUST_FROM_PROVIDERS: usize = 2;
@@ -93,15 +91,22 @@ impl<'a> Published<'a> {
     }
 }
 
+/// An endpoint and the positions of those whose task it is to watch it.
+struct Watch<'a> {
+    endpoint: &'a Endpoint,
+    observers: Vec<usize>,
+}
+
 /// One tally for each endpoint of the catalog, ordered by (model, id).
 pub(super) fn count<'a>(input: &Inputs<'a>, roster: &Roster<'a>) -> Vec<Tally<'a>> {
     let published = published(input, roster);
-    let distrusted = distrusted(input, roster, &published);
     let mut endpoints: Vec<&Endpoint> = input.catalog.endpoints.iter().collect();
     endpoints.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
-    let tally = |endpoint: &'a Endpoint| {
-        let observers = roster.of(endpoint.id);
-        let members = roster.members();
+    let watch = |endpoint: &'a Endpoint| Watch { endpoint, observers: roster.of(endpoint.id) };
+    let watches: Vec<Watch<'a>> = endpoints.into_iter().map(watch).collect();
+    let distrusted = distrusted(&watches, roster, &published);
+    let members = roster.members();
+    let tally = |Watch { endpoint, observers }: Watch<'a>| {
         let counts = |at: &usize| observers.contains(at) && !distrusted.contains(at);
         let voice = |record: &Record<'a>| {
             let opinion = record.observation.vote != Vote::Unknown;
@@ -116,7 +121,7 @@ pub(super) fn count<'a>(input: &Inputs<'a>, roster: &Roster<'a>) -> Vec<Tally<'a
             voices: published.about(endpoint.id).iter().filter_map(voice).collect(),
         }
     };
-    endpoints.into_iter().map(tally).collect()
+    watches.into_iter().map(tally).collect()
 }
 
 fn order(endpoint: &Endpoint) -> (&ModelId, EndpointId) {
@@ -134,52 +139,72 @@ fn published<'a>(input: &Inputs<'a>, roster: &Roster<'a>) -> Published<'a> {
     Published(input.observations.iter().filter_map(record).collect())
 }
 
-/// How many endpoints of one provider a prober has seen, and how many of those it calls down.
+/// How many endpoints of one provider a prober has seen, and how many of those it alone calls down.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     endpoints: u32,
-    down: u32,
+    alone_down: u32,
 }
 
-/// The positions of the probers whose votes do not count: those that suspect themselves, and those that see
-/// much more down than the others do.
-fn distrusted(input: &Inputs<'_>, roster: &Roster<'_>, published: &Published<'_>) -> Vec<usize> {
-    let shares = down_shares(input, roster, published);
-    let suspects = |at: &usize| roster.members().get(*at).is_none_or(|m| m.info.self_suspect);
-    let honest = shares.iter().enumerate().filter(|(at, _)| !suspects(at));
-    let median = lower_median(honest.map(|(_, share)| *share)).unwrap_or(0);
-    let too_many = |share: u32| {
-        share >= DISTRUST_FROM_PERMILLE && share >= median + DISTRUST_ABOVE_MEDIAN_PERMILLE
-    };
-    let judged = shares.iter().enumerate();
-    judged.filter(|(at, share)| suspects(at) || too_many(**share)).map(|(at, _)| at).collect()
+/// The positions of the probers whose votes do not count: those that suspect themselves, and those that alone
+/// see most of their providers down.
+///
+/// Shares of what each calls down could not be compared instead: probers watch different endpoints, so where
+/// half of the providers are down, the honest differ, and a liar beside them would turn the median.
+fn distrusted(watches: &[Watch<'_>], roster: &Roster<'_>, published: &Published<'_>) -> Vec<usize> {
+    let lonely = lonely_shares(watches, roster, published);
+    let all = roster.members().iter().zip(lonely).enumerate();
+    all.filter(|(_, (member, share))| member.info.self_suspect || *share >= DISTRUST_FROM_PERMILLE)
+        .map(|(at, _)| at)
+        .collect()
 }
 
-/// For each prober, the share of providers that it calls down on active evidence, in ‰. A provider is called
-/// down when more than half of its endpoints are: one broken model does not make a broken provider.
+/// For each prober, the share of providers that it alone calls down on active evidence, in ‰. A provider is
+/// called down when more than half of its endpoints are: one broken model does not make a broken provider.
 /// The share is 0 below [`DISTRUST_FROM_PROVIDERS`].
-fn down_shares(input: &Inputs<'_>, roster: &Roster<'_>, published: &Published<'_>) -> Vec<u32> {
-    let mut providers: Vec<&ProviderId> =
-        input.catalog.endpoints.iter().map(|e| &e.provider).collect();
+fn lonely_shares(
+    watches: &[Watch<'_>],
+    roster: &Roster<'_>,
+    published: &Published<'_>,
+) -> Vec<usize> {
+    let mut providers: Vec<&ProviderId> = watches.iter().map(|w| &w.endpoint.provider).collect();
     providers.sort_unstable();
     providers.dedup();
     let mut seen: Vec<Vec<Seen>> =
         vec![vec![Seen::default(); providers.len()]; roster.members().len()];
-    for endpoint in &input.catalog.endpoints {
-        let provider = providers.binary_search(&&endpoint.provider).unwrap_or(0);
-        for record in published.about(endpoint.id) {
+    for watch in watches {
+        let provider = providers.binary_search(&&watch.endpoint.provider).unwrap_or(0);
+        let records = published.about(watch.endpoint.id);
+        for record in records {
             let of_prober = seen.get_mut(record.prober);
             let Some(seen) = of_prober.and_then(|s| s.get_mut(provider)) else { continue };
             let observation = record.observation;
+            let down = observation.vote == Vote::Down && observation.evidence.active;
             seen.endpoints += 1;
-            seen.down += u32::from(observation.vote == Vote::Down && observation.evidence.active);
+            seen.alone_down += u32::from(down && !confirmed(record, watch, roster, records));
         }
     }
-    seen.iter().map(|of_prober| down_share(of_prober)).collect()
+    seen.iter().map(|of_prober| lonely_share(of_prober)).collect()
 }
 
-fn down_share(seen: &[Seen]) -> u32 {
+/// Whether so many of the other observers doubt the endpoint, too, as would be left of the honest if all liars
+/// that a majority can bear were among them. Silence confirms nothing.
+fn confirmed(
+    record: &Record<'_>,
+    watch: &Watch<'_>,
+    roster: &Roster<'_>,
+    records: &[Record<'_>],
+) -> bool {
+    let doubts = |other: &&Record<'_>| {
+        let doubted = matches!(other.observation.vote, Vote::Down | Vote::Suspect);
+        let sane = roster.members().get(other.prober).is_some_and(|m| !m.info.self_suspect);
+        other.prober != record.prober && doubted && sane && watch.observers.contains(&other.prober)
+    };
+    records.iter().filter(doubts).count() >= watch.observers.len().saturating_sub(1) / 2
+}
+
+fn lonely_share(seen: &[Seen]) -> usize {
     let all = seen.iter().filter(|s| s.endpoints > 0).count();
-    let down = seen.iter().filter(|s| 2 * s.down > s.endpoints).count();
-    if down < DISTRUST_FROM_PROVIDERS { 0 } else { (down * 1000 / all) as u32 }
+    let down = seen.iter().filter(|s| 2 * s.alone_down > s.endpoints).count();
+    if down < DISTRUST_FROM_PROVIDERS { 0 } else { down * 1000 / all }
 }

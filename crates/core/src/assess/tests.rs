@@ -268,6 +268,23 @@ fn who_sees_everything_down_alone_is_not_heard() {
     assert_eq!((row.heard.voices, row.heard.down), (2, 0));
 }
 
+// Six probers, five to an endpoint: nobody watches everything, so some honest ones see only one outage.
+#[test]
+fn where_half_of_the_providers_are_down_a_liar_has_no_honest_prober_distrusted() {
+    let mut world = World::new(&["w", "x", "y", "z"], &["a", "b", "c", "a", "b", "c"]);
+    let probers = world.probers.clone();
+    let roster = Roster::new(&probers);
+    for (provider, truth) in [("w", Down), ("x", Down), ("y", Up), ("z", Up)] {
+        for at in roster.of(id(provider)) {
+            world.says(at, provider, of_vote(if at == 0 { Up } else { truth }));
+        }
+    }
+    for provider in ["w", "x"] {
+        assert_eq!(world.row(provider).agreed, Verdict::Down);
+        assert_eq!(world.row(provider).heard.voices, 5);
+    }
+}
+
 #[test]
 fn one_provider_down_makes_no_liar_of_who_saw_it_first() {
     let mut world = World::new(&["x", "y"], &["a", "b", "c"]);
@@ -474,6 +491,23 @@ fn a_liar_with_a_million_samples_counts_once() {
     world.everyone_says("x", with_counts(100, 0));
     world.says(0, "x", with_counts(0, 1_000_000));
     assert_eq!(world.row("x").factors.health, ONE_Q16);
+}
+
+#[test]
+fn who_alone_tells_of_a_limit_or_a_latency_is_one_voice_of_three() {
+    let mut world = World::new(&["x", "y"], &["a", "b", "c"]);
+    world.votes("x", &[Up, Up, Up]);
+    let latency = Latency { ttft_p50: Some(Bucket::MAX), ..Latency::default() };
+    let capacity = Capacity {
+        limit_requests: Some(100),
+        remaining_requests: Some(0),
+        learned_cap_permille: Some(100),
+        ..Capacity::default()
+    };
+    world.says(0, "x", Observation { latency, capacity, ..of_vote(Up) });
+    assert_eq!(world.row("x").weight, FULL);
+    world.says(1, "x", Observation { capacity, ..of_vote(Up) });
+    assert!(world.row("x").weight < FULL);
 }
 
 #[test]

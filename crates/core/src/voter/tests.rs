@@ -389,6 +389,21 @@ fn two_refusals_in_a_row_are_a_matter_of_configuration() {
 }
 
 #[test]
+fn who_refused_live_calls_and_may_not_be_asked_to_generate_gets_another_chance() {
+    let mut story = Story::of_a_healthy_endpoint();
+    story.tell(Event::Generation(Generation::Withheld));
+    let counts = Counts { config: 2, ..Counts::default() };
+    story.tell(Event::Traffic { counts, consecutive_health: 0 });
+    assert_eq!(story.vote(), Vote::Config);
+    story.after(CONFIG_RETRY_MS - 1);
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Config);
+    story.after(1);
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Up);
+}
+
+#[test]
 fn successes_before_the_back_off_ends_do_not_count() {
     let mut story = Story::of_a_dead_endpoint();
     story.succeeds(Level::List);

@@ -19,7 +19,7 @@ impl Voter {
         let look = self.case.calls().told(router, counts, failures_in_a_row, now_ms);
         let fails = counts.health > 0 && failures_in_a_row > 0;
         if counts.config > 0 && self.case.refuses(now_ms) {
-            self.phase = Phase::Config { level: Level::Generate };
+            self.phase = Phase::Config { level: Level::Generate, since_ms: now_ms };
         } else if self.case.live_calls_work(now_ms) {
             self.calls_work(now_ms);
         } else if fails && self.case.live_calls_fail(now_ms) {

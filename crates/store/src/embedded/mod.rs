@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::mvcc::{Engine, Limits, Reply, Request, Submit};
+use crate::mvcc::{Clock, Engine, Limits, Reply, Request, Submit};
 use crate::port::{
     Answer, KeyValue, Lease, LeaseId, Listing, Store, StoreError, Txn, TxnResult, Watch,
 };
@@ -38,7 +38,7 @@ impl Embedded {
         let (orders, inbox) = mpsc::channel(QUEUE_MAX);
         let shared = writer::start(dir.as_ref(), limits, inbox).await?;
         let submit = Arc::new(Queue { orders: orders.clone() });
-        Ok(Self { engine: Engine { shared, submit }, orders })
+        Ok(Self { engine: Engine { shared, submit, clock: Clock::default() }, orders })
     }
 
     /// Finishes what was asked before and lets go of the directory. Every later call answers

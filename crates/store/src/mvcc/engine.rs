@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::{MvccFeed, Reply, Request, Shared, Submit};
+use super::{Clock, MvccFeed, Reply, Request, Shared, Submit};
 use crate::port::{
     Answer, KeyValue, Lease, LeaseId, Listing, StoreError, Txn, TxnResult, Watch, check_key,
 };
@@ -15,6 +13,7 @@ use crate::port::{
 pub(crate) struct Engine {
     pub(crate) shared: Arc<Shared>,
     pub(crate) submit: Arc<dyn Submit>,
+    pub(crate) clock: Clock,
 }
 
 impl Engine {
@@ -68,7 +67,7 @@ impl Engine {
 
     /// Ends the leases whose time is up, so that no reader sees their keys.
     pub(super) async fn end_leases(&self) -> Result<(), StoreError> {
-        if self.shared.read(|state| state.is_due(Instant::now())) {
+        if self.shared.read(|state| state.is_due(self.clock.now())) {
             self.submit.submit(Request::Expire).await?;
         }
         Ok(())

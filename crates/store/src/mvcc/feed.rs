@@ -24,7 +24,7 @@ pub(crate) struct MvccFeed {
 impl MvccFeed {
     pub(crate) fn new(engine: Engine, prefix: &str) -> Self {
         let bell = engine.shared.listen();
-        let speak_at = Instant::now();
+        let speak_at = engine.clock.now();
         Self { engine, bell, prefix: prefix.to_owned(), known: None, speak_at }
     }
 
@@ -35,11 +35,11 @@ impl MvccFeed {
             let change =
                 self.engine.shared.read(|state| state.follow(&self.prefix, &mut self.known));
             if let Some(change) = change {
-                self.speak_at = Instant::now() + PROGRESS_INTERVAL;
+                self.speak_at = self.engine.clock.now() + PROGRESS_INTERVAL;
                 return change;
             }
-            if Instant::now() >= self.speak_at {
-                self.speak_at = Instant::now() + PROGRESS_INTERVAL;
+            if self.engine.clock.now() >= self.speak_at {
+                self.speak_at = self.engine.clock.now() + PROGRESS_INTERVAL;
                 return self.sign_of_life(overdue);
             }
             self.wait(overdue.is_some()).await;

@@ -3,6 +3,7 @@
 //! It is not a store by itself: `memory` runs it alone, `embedded` puts a disk between planning a
 //! change and applying it. Nothing becomes visible here before it is as durable as it will get.
 
+mod clock;
 mod delta;
 mod engine;
 mod feed;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::port::{Answer, Event, Lease, LeaseId, Revision, StoreError, Txn, TxnResult};
 
+pub(crate) use clock::Clock;
 pub(crate) use delta::Delta;
 pub(crate) use engine::Engine;
 pub(crate) use feed::MvccFeed;

@@ -1,3 +1,5 @@
+//! The pool against a server on loopback: kept, replaced, never a call lost.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::BodyExt;
