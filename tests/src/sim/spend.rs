@@ -11,7 +11,7 @@ use health_prober::probe::{PROMPT_TOKENS, Probe, Report};
 use health_prober::telemetry::Telemetry;
 use trunkline_core::catalog::{Catalog, SecretRef};
 use trunkline_core::draw::Rng;
-use trunkline_core::id::{EndpointId, ProberId, Zone};
+use trunkline_core::id::{EndpointId, ProberId, RouterId, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::Counts;
 use trunkline_spec::observation::{ProberRecord, encode_prober};

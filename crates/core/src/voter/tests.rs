@@ -393,7 +393,9 @@ fn who_refused_live_calls_and_may_not_be_asked_to_generate_gets_another_chance()
     let mut story = Story::of_a_healthy_endpoint();
     story.tell(Event::Generation(Generation::Withheld));
     let counts = Counts { config: 2, ..Counts::default() };
-    story.tell(Event::Traffic { counts, consecutive_health: 0 });
+    for router in ["r1", "r2", "r3"] {
+        story.tells(router, counts, 0);
+    }
     assert_eq!(story.vote(), Vote::Config);
     story.after(CONFIG_RETRY_MS - 1);
     story.succeeds(Level::List);
