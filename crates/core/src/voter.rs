@@ -196,16 +196,6 @@ impl Voter {
         self.case.live_latency(now_ms)
     }
 
-    /// Live calls in about the last half minute that worked; 0 while the routers see it fail.
-    pub fn good_live_calls(&self, now_ms: u64) -> u64 {
-        self.case.good_live_calls(now_ms)
-    }
-
-    /// Whether so many live calls work that no probe can bring the endpoint down.
-    pub fn live_calls_work(&self, now_ms: u64) -> bool {
-        self.case.live_calls_work(now_ms)
-    }
-
     /// Live calls of the last 10 to 20 seconds, and those of them that a rate limit turned away.
     pub fn recent_refusals(&self, now_ms: u64) -> (u64, u64) {
         self.case.recent_refusals(now_ms)

@@ -7,6 +7,16 @@ use crate::voter::calls::Look;
 use crate::voter::{Level, Phase, Voter};
 
 impl Voter {
+    /// Live calls in about the last half minute that worked; 0 while the routers see it fail.
+    pub fn good_live_calls(&self, now_ms: u64) -> u64 {
+        self.case.good_live_calls(now_ms)
+    }
+
+    /// Whether so many live calls work that no probe can bring the endpoint down.
+    pub fn live_calls_work(&self, now_ms: u64) -> bool {
+        self.case.live_calls_work(now_ms)
+    }
+
     /// A router tells of calls that ended.
     pub(super) fn traffic(
         &mut self,
