@@ -332,8 +332,12 @@ impl Voter {
             Phase::Suspect { since_ms, failed, successes } => {
                 let waited = now_ms.saturating_sub(since_ms) >= self.suspicion_ms();
                 let cleared = failed.is_none() || successes >= CLEARING_SUCCESSES;
-                let convicted = self.case.convicts(now_ms) && !self.case.live_calls_work(now_ms);
-                if cleared && !self.case.live_calls_fail(now_ms) {
+                let fails = self.case.live_calls_fail(now_ms);
+                // Calls that worked before the last ones failed are no defence: a router hardly calls again what
+                // has just failed, so to wait for rows of failures would be to wait until the good are forgotten.
+                let defended = self.case.live_calls_work(now_ms) && !fails;
+                let convicted = self.case.convicts(now_ms) && !defended;
+                if cleared && !fails {
                     self.phase = Phase::Up { since_ms: now_ms };
                 } else if waited && convicted {
                     self.go_down(now_ms);

@@ -267,6 +267,24 @@ fn good_calls_before_a_row_of_failures_defend_nothing() {
 }
 
 #[test]
+fn good_calls_do_not_defend_what_probes_and_the_last_calls_find_dead() {
+    let routers = ["r1", "r2", "r3"];
+    for last_calls_fail in [false, true] {
+        let mut story = Story::of_a_healthy_endpoint();
+        story.tell(Event::Routers(3));
+        story.tell(Event::Peers { suspecting: 2, observers: 3 });
+        routers.iter().for_each(|router| _ = story.traffic_of(router, 500, 0, 0));
+        if last_calls_fail {
+            routers.iter().for_each(|router| _ = story.traffic_of(router, 0, 1, 1));
+        }
+        (0..3).for_each(|_| _ = story.fails(FailureKind::Connect));
+        story.after(1_000);
+        let vote = if last_calls_fail { Vote::Down } else { Vote::Suspect };
+        assert_eq!(story.vote(), vote);
+    }
+}
+
+#[test]
 fn a_router_that_begins_to_fail_asks_for_a_look_and_not_again_and_again() {
     let mut story = Story::of_a_healthy_endpoint();
     story.tell(Event::Routers(3));
