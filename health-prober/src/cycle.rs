@@ -194,11 +194,21 @@ impl Cycle {
         self.unsaid = self.watched.keys().copied().collect();
     }
 
-    /// Publish: up to `most` letters about votes that the store does not know.
+    /// Publish: whether there are votes that the store does not know.
+    pub fn has_urgent_letters(&self) -> bool {
+        !self.unsaid.is_empty()
+    }
+
+    /// Publish: up to `most` letters about votes that the store does not know, what keeps calls away first. The
+    /// rest is in the order of the endpoints, which all observers share: so their voices meet.
     pub fn urgent_letters(&self, incarnation: u64, most: usize, now_ms: u64) -> Vec<Letter> {
         let unsaid = self.unsaid.iter().filter_map(|id| self.watched.get_key_value(id));
         let letters = unsaid.filter_map(|(id, w)| letter(*id, w, incarnation, now_ms));
-        letters.filter(|letter| letter.class == WriteClass::Urgent).take(most).collect()
+        let mut letters: Vec<Letter> =
+            letters.filter(|letter| letter.class == WriteClass::Urgent).collect();
+        letters.sort_by_key(|letter| urgency(letter.observation.vote));
+        letters.truncate(most);
+        letters
     }
 
     /// Publish: up to `most` letters about whatever is worth one, the most urgent first.
@@ -291,4 +301,14 @@ fn letter(
     let observation = watched.observation(incarnation, now_ms);
     let class = watched.record.class(&observation, now_ms)?;
     Some(Letter { endpoint, observation, class })
+}
+
+/// The smaller, the sooner it is written where not all can be.
+fn urgency(vote: Vote) -> u8 {
+    match vote {
+        Vote::Down | Vote::Config => 0,
+        Vote::Suspect => 1,
+        Vote::Recovering | Vote::Degraded => 2,
+        Vote::Up | Vote::Unknown => 3,
+    }
 }

@@ -22,6 +22,7 @@ pub mod damping;
 pub mod record;
 pub mod watched;
 
+pub mod allowance;
 pub mod publish;
 
 pub mod config;

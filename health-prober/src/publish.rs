@@ -15,6 +15,7 @@ use trunkline_spec::observation::{ProberRecord, encode_observation, encode_probe
 use trunkline_store::keys::{Key, Segment};
 use trunkline_store::{Condition, LeaseId, Revision, Store, StoreError, Txn};
 
+use crate::allowance::Allowance;
 use crate::config::ProberConfig;
 use crate::cycle::{Cycle, Letter};
 
@@ -26,8 +27,6 @@ const KEEP_ALIVE_MS: u64 = 4_000;
 const BATCH_MS: u64 = 500;
 /// Letters in one transaction.
 const LETTERS_MAX: usize = 100;
-/// Letters that are not urgent, of all probers together, in one batch time: 500 a second.
-const CLUSTER_LETTERS_A_BATCH: usize = 250;
 /// After a failed errand.
 const RETRY_MS: u64 = 1_000;
 /// A store that takes longer does not answer.
@@ -85,6 +84,9 @@ pub struct Publisher {
     sign: ProberRecord,
     key: String,
     life: Option<Life>,
+    allowance: Allowance,
+    /// When urgent letters may go on that had to stop.
+    urgent_ms: Option<u64>,
     keep_alive_ms: u64,
     batch_ms: u64,
     not_before_ms: u64,
@@ -108,6 +110,8 @@ impl Publisher {
             sign,
             key,
             life: None,
+            allowance: Allowance::default(),
+            urgent_ms: None,
             keep_alive_ms: 0,
             batch_ms: 0,
             not_before_ms: 0,
@@ -125,9 +129,8 @@ impl Publisher {
             return None;
         }
         let Some(life) = self.life else { return Some(self.be_born(cycle.own())) };
-        let urgent = cycle.urgent_letters(life.incarnation, LETTERS_MAX, now_ms);
-        if !urgent.is_empty() {
-            return Some(self.write(life, urgent));
+        if let Some(errand) = self.urgent(life, cycle, now_ms) {
+            return Some(errand);
         }
         if now_ms >= self.keep_alive_ms {
             self.keep_alive_ms = now_ms + KEEP_ALIVE_MS;
@@ -145,8 +148,9 @@ impl Publisher {
 
     /// When the next errand is due without anything happening.
     pub fn next_wake_ms(&self) -> u64 {
-        let due = if self.alive() { self.keep_alive_ms.min(self.batch_ms) } else { 0 };
-        due.max(self.not_before_ms)
+        let urgent_ms = self.urgent_ms.unwrap_or(u64::MAX);
+        let due = self.keep_alive_ms.min(self.batch_ms).min(urgent_ms);
+        if self.alive() { due.max(self.not_before_ms) } else { self.not_before_ms }
     }
 
     /// An errand ended.
@@ -249,17 +253,32 @@ impl Publisher {
         })
     }
 
-    fn batch(&self, life: Life, cycle: &Cycle, now_ms: u64) -> Option<Errand> {
-        let fair = (CLUSTER_LETTERS_A_BATCH / cycle.probers()).clamp(1, LETTERS_MAX);
-        let letters = cycle.letters(life.incarnation, fair, now_ms);
+    fn urgent(&mut self, life: Life, cycle: &Cycle, now_ms: u64) -> Option<Errand> {
+        self.urgent_ms = None;
+        if !cycle.has_urgent_letters() {
+            return None;
+        }
+        let left = self.allowance.left(cycle.probers(), now_ms).min(LETTERS_MAX);
+        if left == 0 {
+            self.urgent_ms = self.allowance.grows_ms();
+            return None;
+        }
+        let letters = cycle.urgent_letters(life.incarnation, left, now_ms);
+        (!letters.is_empty()).then(|| self.write(life, letters, now_ms))
+    }
+
+    fn batch(&mut self, life: Life, cycle: &Cycle, now_ms: u64) -> Option<Errand> {
+        let left = self.allowance.left_for_what_can_wait(cycle.probers(), now_ms);
+        let letters = cycle.letters(life.incarnation, left.min(LETTERS_MAX), now_ms);
         if !letters.is_empty() {
-            return Some(self.write(life, letters));
+            return Some(self.write(life, letters, now_ms));
         }
         let leavings = cycle.leavings();
         if leavings.is_empty() { None } else { Some(self.tidy(life, leavings)) }
     }
 
-    fn write(&self, life: Life, letters: Vec<Letter>) -> Errand {
+    fn write(&mut self, life: Life, letters: Vec<Letter>, now_ms: u64) -> Errand {
+        self.allowance.spend(letters.len(), now_ms);
         let keyed = letters.iter().filter_map(|l| Some((self.key_of(l.endpoint)?, l)));
         let txn = keyed.fold(self.fenced(life), |txn, (key, letter)| {
             txn.put(&key, encode_observation(&letter.observation))

@@ -19,11 +19,10 @@ fn a_story_can_be_had_again() {
     assert_eq!(ending(), ending());
 }
 
-// Slower turns are outages, each with its own verdict: at a minute each it changes ten times.
 #[test]
 fn the_verdict_on_a_flapping_provider_changes_six_times_in_ten_minutes_at_most() {
     for calls in [0, 3] {
-        for each_ms in [1_000, 5_000, 20_000] {
+        for each_ms in [1_000, 5_000, 20_000, 30_000, 60_000, 90_000] {
             let changes = verdict_changes_of_a_flapping_provider(each_ms, calls).unwrap();
             assert!(changes <= 6, "{changes} changes, {each_ms} ms each, {calls} calls a second");
         }
@@ -61,4 +60,5 @@ fn in_no_24_hours_of_a_month_do_probes_spend_more_than_a_days_allowance() {
 fn a_tenth_of_the_largest_cluster_writes_a_fifth_of_what_it_may_even_in_an_outage() {
     let (calm, outage) = writes(5, 10).unwrap();
     assert!(calm.mean <= 20 && outage.mean <= 100, "{calm:?} {outage:?}");
+    assert!(calm.peak <= 500 && outage.peak <= 500, "{calm:?} {outage:?}");
 }

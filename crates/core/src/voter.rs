@@ -3,11 +3,11 @@
 //!
 //! It knows neither sockets nor stores. It is told what happened and when, and answers what to do.
 
+mod calls;
 mod case;
 mod event;
+mod falls;
 mod local_health;
-
-mod calls;
 mod suspicion;
 mod traffic;
 
@@ -19,20 +19,13 @@ use crate::window::Timings;
 use calls::Look;
 use case::Case;
 pub use event::{Actions, Event, Generation, Level};
+use falls::Falls;
 pub use local_health::{LocalHealth, Sign};
 
 /// Successes in a row that clear a suspicion.
 const CLEARING_SUCCESSES: u32 = 2;
 /// The least time between going from up to degraded and back.
 const DWELL_MS: u64 = 10_000;
-/// First wait before a recovery; doubles with every flap.
-const BACK_OFF_MIN_MS: u64 = 10_000;
-/// Longest wait before a recovery.
-const BACK_OFF_MAX_MS: u64 = 300_000;
-/// Flaps beyond this change nothing: 10 s · 2⁵ is above the longest wait.
-const FLAP_MAX: u8 = 5;
-/// A flap is forgiven after this time without one.
-const FLAP_FORGIVEN_MS: u64 = 300_000;
 /// Successful light probes before a recovery begins …
 const RECOVERY_LISTS: u32 = 2;
 /// … and generations, where the endpoint may be asked for them.
@@ -66,8 +59,10 @@ enum Phase {
     Degraded {
         since_ms: u64,
     },
+    /// `works_since_ms` is when it began to work again, back-off or not.
     Down {
         until_ms: u64,
+        works_since_ms: Option<u64>,
         lists: u32,
         generations: u32,
     },
@@ -94,8 +89,7 @@ struct News {
 pub struct Voter {
     phase: Phase,
     case: Case,
-    flap: u8,
-    flap_ms: u64,
+    falls: Falls,
     suspecting: u32,
     observers: u32,
     own: LocalHealth,
@@ -108,8 +102,7 @@ impl Voter {
         Self {
             phase: Phase::Unseen,
             case: Case::default(),
-            flap: 0,
-            flap_ms: 0,
+            falls: Falls::default(),
             suspecting: 0,
             observers: 1,
             own: LocalHealth::default(),
@@ -163,9 +156,9 @@ impl Voter {
         }
     }
 
-    /// How often it went down again while recovering, forgiven in time; at most 5.
+    /// How often it went down again soon after it had gone down, forgiven in time; at most 2.
     pub fn flap(&self) -> u8 {
-        self.flap
+        self.falls.flap()
     }
 
     /// Until when nothing is expected of it; `None` unless it is down.
@@ -259,27 +252,28 @@ impl Voter {
                     self.phase = Phase::Up { since_ms: now_ms };
                 }
             }
-            Phase::Down { until_ms, lists, generations } if now_ms >= *until_ms => {
-                match at {
-                    Level::Connect | Level::List => *lists = lists.saturating_add(1),
-                    Level::Generate => *generations = generations.saturating_add(1),
+            Phase::Down { until_ms, works_since_ms, lists, generations } => {
+                works_since_ms.get_or_insert(now_ms);
+                if now_ms >= *until_ms {
+                    match at {
+                        Level::Connect | Level::List => *lists = lists.saturating_add(1),
+                        Level::Generate => *generations = generations.saturating_add(1),
+                    }
+                    self.recover_if_ready(now_ms);
                 }
-                self.recover_if_ready(now_ms);
             }
             Phase::Recovering { successes, .. } => *successes = successes.saturating_add(1),
-            Phase::Up { .. }
-            | Phase::Degraded { .. }
-            | Phase::Suspect { .. }
-            | Phase::Down { .. } => {}
+            Phase::Up { .. } | Phase::Degraded { .. } | Phase::Suspect { .. } => {}
         }
     }
 
     fn recover_if_ready(&mut self, now_ms: u64) {
-        let Phase::Down { lists, generations, .. } = self.phase else { return };
+        let Phase::Down { works_since_ms, lists, generations, .. } = self.phase else { return };
         // A generation that worked proves what a light probe would.
         let light = lists + generations.saturating_sub(RECOVERY_GENERATIONS) >= RECOVERY_LISTS;
         let full = generations >= RECOVERY_GENERATIONS || self.generation == Generation::Withheld;
-        if light && full {
+        let steady_ms = works_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
+        if light && full && steady_ms >= self.falls.steady_ms() {
             self.case.clear_counts();
             self.phase = Phase::Recovering { stage: 0, since_ms: now_ms, successes: 0 };
         }
@@ -301,8 +295,10 @@ impl Voter {
                 *failed = (*failed).max(Some(level));
                 *successes = 0;
             }
-            Phase::Down { lists, generations, .. } => (*lists, *generations) = (0, 0),
-            Phase::Recovering { .. } => self.fall_back(now_ms),
+            Phase::Down { works_since_ms, lists, generations, .. } => {
+                (*works_since_ms, *lists, *generations) = (None, 0, 0);
+            }
+            Phase::Recovering { .. } => self.go_down(now_ms),
         }
     }
 
@@ -314,16 +310,9 @@ impl Voter {
         }
     }
 
-    /// It fails while recovering.
-    fn fall_back(&mut self, now_ms: u64) {
-        self.flap = (self.flap + 1).min(FLAP_MAX);
-        self.go_down(now_ms);
-    }
-
     fn go_down(&mut self, now_ms: u64) {
-        self.flap_ms = now_ms;
-        let wait_ms = (BACK_OFF_MIN_MS << self.flap).min(BACK_OFF_MAX_MS);
-        self.phase = Phase::Down { until_ms: now_ms + wait_ms, lists: 0, generations: 0 };
+        let until_ms = self.falls.fell(now_ms);
+        self.phase = Phase::Down { until_ms, works_since_ms: None, lists: 0, generations: 0 };
     }
 
     /// What time and counts alone bring about.
@@ -344,7 +333,7 @@ impl Voter {
                 }
             }
             Phase::Up { since_ms } | Phase::Degraded { since_ms } => {
-                self.forgive_a_flap(now_ms);
+                self.falls.stands(now_ms);
                 if now_ms.saturating_sub(since_ms) >= DWELL_MS {
                     self.grade(now_ms);
                 }
@@ -368,13 +357,6 @@ impl Voter {
         } else {
             Phase::Up { since_ms: now_ms }
         };
-    }
-
-    fn forgive_a_flap(&mut self, now_ms: u64) {
-        if self.flap > 0 && now_ms.saturating_sub(self.flap_ms) >= FLAP_FORGIVEN_MS {
-            self.flap -= 1;
-            self.flap_ms = now_ms;
-        }
     }
 
     fn grade(&mut self, now_ms: u64) {

@@ -216,10 +216,10 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flaps-cost-nothing",
-        file: "crates/core/src/voter.rs",
+        file: "crates/core/src/voter/falls.rs",
         right: "self.flap = (self.flap + 1).min(FLAP_MAX);",
         wrong: "self.flap = self.flap.min(FLAP_MAX);",
-        tests: core("doubles_the_back_off"),
+        tests: core("every_fall_that_follows_soon"),
     },
     Mutant {
         name: "revision-advanced-on-a-timeout",

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
+use super::falls::{FLAP_FORGIVEN_MS, FLAP_MAX};
 use super::suspicion::SUSPICION_MAX_MS;
 use super::*;
 
@@ -41,11 +42,22 @@ impl Story {
     }
 
     fn recover(&mut self) {
-        self.now_ms = self.voter.back_off_until_ms().unwrap();
+        self.succeeds(Level::List);
+        let steady_ms = self.now_ms + self.voter.falls.steady_ms();
+        self.now_ms = self.voter.back_off_until_ms().unwrap().max(steady_ms);
         self.succeeds(Level::List);
         self.succeeds(Level::List);
         self.succeeds(Level::Generate);
         assert_eq!(self.vote(), Vote::Recovering);
+    }
+
+    fn finish_the_ramp(&mut self) {
+        for _ in RAMP_PERMILLE {
+            self.now_ms += STAGE_MS;
+            for _ in 0..STAGE_SUCCESSES {
+                self.succeeds(Level::List);
+            }
+        }
     }
 
     fn tell(&mut self, event: Event) -> Actions {
@@ -462,17 +474,51 @@ fn a_recovery_goes_through_three_stages_of_five_seconds_and_three_successes() {
 }
 
 #[test]
-fn a_failure_while_recovering_doubles_the_back_off() {
+fn every_fall_that_follows_soon_is_waited_out_for_longer() {
     let mut story = Story::of_a_recovering_endpoint();
     let mut waits = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..3 {
         story.fails(FailureKind::ServerError);
         assert_eq!(story.vote(), Vote::Down);
         waits.push((story.voter.back_off_until_ms().unwrap() - story.now_ms) / 1000);
         story.recover();
     }
-    assert_eq!(waits, [20, 40, 80, 160, 300, 300]);
+    assert_eq!(waits, [20, 300, 300]);
     assert_eq!(story.voter.flap(), FLAP_MAX);
+}
+
+#[test]
+fn what_was_up_again_and_falls_soon_has_flapped_too() {
+    let mut story = Story::of_a_recovering_endpoint();
+    story.finish_the_ramp();
+    assert_eq!((story.vote(), story.voter.flap()), (Vote::Up, 0));
+    for _ in 0..3 {
+        story.fails(FailureKind::ServerError);
+    }
+    story.now_ms += 10_000;
+    story.tell(Event::Tick);
+    assert_eq!((story.vote(), story.voter.flap()), (Vote::Down, 1));
+}
+
+#[test]
+fn what_fell_for_the_third_time_must_work_for_a_while_before_it_is_let_in() {
+    let mut story = Story::of_a_recovering_endpoint();
+    story.fails(FailureKind::ServerError);
+    story.recover();
+    story.fails(FailureKind::ServerError);
+    story.now_ms = story.voter.back_off_until_ms().unwrap();
+    story.fails(FailureKind::ServerError);
+    let works = |story: &mut Story| {
+        story.succeeds(Level::List);
+        story.succeeds(Level::List);
+        story.succeeds(Level::Generate);
+        story.vote()
+    };
+    assert_eq!(works(&mut story), Vote::Down);
+    story.now_ms += 89_999;
+    assert_eq!(works(&mut story), Vote::Down);
+    story.now_ms += 1;
+    assert_eq!(works(&mut story), Vote::Recovering);
 }
 
 #[test]
@@ -480,12 +526,7 @@ fn flaps_are_forgiven_one_by_one() {
     let mut story = Story::of_a_recovering_endpoint();
     story.fails(FailureKind::ServerError);
     story.recover();
-    for _ in 0..3 {
-        story.now_ms += 5_000;
-        for _ in 0..3 {
-            story.succeeds(Level::List);
-        }
-    }
+    story.finish_the_ramp();
     assert_eq!((story.vote(), story.voter.flap()), (Vote::Up, 1));
     story.now_ms += FLAP_FORGIVEN_MS;
     story.succeeds(Level::List);

@@ -43,7 +43,8 @@ impl Voter {
     /// Enough calls work to be sure.
     fn calls_work(&mut self, now_ms: u64) {
         match &mut self.phase {
-            Phase::Down { until_ms, generations, .. } if now_ms >= *until_ms => {
+            Phase::Down { until_ms, works_since_ms, generations, .. } if now_ms >= *until_ms => {
+                works_since_ms.get_or_insert(now_ms);
                 *generations = generations.saturating_add(1);
                 self.recover_if_ready(now_ms);
             }
@@ -83,11 +84,13 @@ impl Voter {
                 }
             }
             Phase::Suspect { successes, .. } => *successes = 0,
-            Phase::Down { lists, generations, .. } => (*lists, *generations) = (0, 0),
+            Phase::Down { works_since_ms, lists, generations, .. } => {
+                (*works_since_ms, *lists, *generations) = (None, 0, 0);
+            }
             Phase::Recovering { successes, .. } => {
                 *successes = 0;
                 if self.case.live_calls_suffice_against(now_ms) {
-                    self.fall_back(now_ms);
+                    self.go_down(now_ms);
                 }
             }
         }
