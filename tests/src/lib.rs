@@ -21,6 +21,9 @@ pub mod routing;
 #[expect(clippy::print_stdout, reason = "its program talks to a person")]
 pub mod mutants;
 
+#[expect(clippy::expect_used, reason = "fails its test on the spot")]
+pub mod authority;
+
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod process;
 

@@ -86,7 +86,7 @@ impl Provider {
     }
 
     /// The variables that hold its secrets, and the secrets.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = (String, &String)> {
+    pub fn secrets(&self) -> impl Iterator<Item = (String, &String)> {
         self.credentials.iter().enumerate().map(|(at, secret)| (variable(&self.id, at), secret))
     }
 

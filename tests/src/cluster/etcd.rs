@@ -38,13 +38,19 @@ struct Member {
 }
 
 /// A port that nobody else gets while this lives; a process may listen at it.
-struct Port {
-    address: SocketAddr,
+pub struct Port {
+    /// Where it is.
+    pub address: SocketAddr,
     _held: TcpSocket,
 }
 
 impl Port {
-    fn hold() -> Self {
+    /// A free one.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn hold() -> Self {
         // Bound and never listening: others that ask for the same may share it, as etcd does.
         let held = TcpSocket::new_v4().expect("a socket");
         held.set_reuseaddr(true).expect("a socket takes its options");

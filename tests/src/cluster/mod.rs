@@ -39,7 +39,7 @@ use crate::provider::Provider;
 use crate::router::Router;
 
 pub use door::Condition;
-pub use etcd::Members;
+pub use etcd::{Members, Port};
 pub use load::{Load, Tally};
 pub use network::Network;
 pub use plan::{Paths, Plan};

@@ -1,0 +1,66 @@
+//! Who signs the certificates of a test, in a folder that is gone with it.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+use tempfile::TempDir;
+
+/// An authority of its own.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Authority {
+    /// An authority that has issued nothing yet.
+    ///
+    /// # Panics
+    /// When there is no room for files.
+    #[must_use]
+    pub fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write(&folder.path().join("ca.pem"), &certificate.pem());
+        Self { issuer: Issuer::new(params, key), folder }
+    }
+
+    /// Its own certificate.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// A certificate for a part on this machine, with that common name, and its key.
+    ///
+    /// # Panics
+    /// When there is no room for files.
+    #[must_use]
+    pub fn issue(&self, name: &str) -> [PathBuf; 2] {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let paths = ["pem", "key"].map(|kind| self.folder.path().join(format!("{name}.{kind}")));
+        let [certificate_file, key_file] = &paths;
+        write(certificate_file, &certificate.pem());
+        write(key_file, &key.serialize_pem());
+        paths
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("a file is written");
+}
