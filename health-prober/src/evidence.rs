@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use trunkline_core::id::{EndpointId, RouterId};
-use trunkline_core::observation::Counts;
+use trunkline_core::observation::{Capacity, Counts};
 use trunkline_core::window::Timings;
 
 pub use message::{EvidenceError, ROUTER_ID_MAX_BYTES, read};
@@ -25,6 +25,8 @@ pub struct Seen {
     pub consecutive_health: u32,
     /// How fast the calls were.
     pub timings: Timings,
+    /// What answers told of the room that is left.
+    pub room: Option<Capacity>,
 }
 
 /// What was seen of one endpoint.

@@ -11,7 +11,7 @@ use trunkline_core::id::EndpointId;
 use trunkline_core::score::Bucket;
 use trunkline_core::voter::Level;
 use trunkline_core::window::Timings;
-use trunkline_upstream::{Call, EventStream, Failed, Item, Target, Transport};
+use trunkline_upstream::{Call, EventStream, Failed, Item, Room, Target, Transport};
 use trunkline_wire::operation::Operation;
 
 /// What a generation is asked: short, harmless, and answered by every model.
@@ -63,6 +63,8 @@ pub struct Task {
     pub probe: Probe,
     /// Where to.
     pub target: Arc<Target>,
+    /// Where it is written down what the answer tells of the room that is left.
+    pub room: Arc<Room>,
     /// Deadlines are this many times as long: a prober in doubt of itself gives others more time.
     pub patience: u32,
 }
@@ -85,10 +87,10 @@ pub async fn run(transport: Transport, task: Task) -> Report {
         Probe::Connect => connect(&transport, &task.target, patience).await,
         Probe::List => list(&transport, &task.target, patience).await,
         Probe::Generate { operation: Operation::Embedding, .. } => {
-            embed(&transport, &task.target, patience).await
+            embed(&transport, &task, patience).await
         }
         Probe::Generate { operation, tokens } => {
-            generate(&transport, &task.target, (operation, tokens), patience).await
+            generate(&transport, &task, (operation, tokens), patience).await
         }
     };
     Report { endpoint: task.endpoint, probe: task.probe, outcome }
@@ -118,10 +120,10 @@ async fn list(transport: &Transport, target: &Target, patience: u32) -> Outcome 
     }
 }
 
-async fn embed(transport: &Transport, target: &Target, patience: u32) -> Outcome {
-    let body = serde_json::json!({ "model": target.upstream_model, "input": PROMPT });
+async fn embed(transport: &Transport, task: &Task, patience: u32) -> Outcome {
+    let body = serde_json::json!({ "model": task.target.upstream_model, "input": PROMPT });
     let started = Instant::now();
-    let answer = transport.whole(call(target, Operation::Embedding, &body));
+    let answer = transport.whole(call(task, Operation::Embedding, &body));
     match timeout_at(started + FIRST_CONTENT_DEADLINE * patience, answer).await {
         Ok(Ok(_answer)) => Ok(first_content(started)),
         Ok(Err(failed)) => Err(failed.failure),
@@ -131,14 +133,14 @@ async fn embed(transport: &Transport, target: &Target, patience: u32) -> Outcome
 
 async fn generate(
     transport: &Transport,
-    target: &Target,
+    task: &Task,
     (operation, tokens): (Operation, u32),
     patience: u32,
 ) -> Outcome {
-    let body = generation(target, operation, tokens);
+    let body = generation(&task.target, operation, tokens);
     let started = Instant::now();
     let first_due = started + FIRST_CONTENT_DEADLINE * patience;
-    let opened = timeout_at(first_due, transport.stream(call(target, operation, &body))).await;
+    let opened = timeout_at(first_due, transport.stream(call(task, operation, &body))).await;
     let mut stream = match opened {
         Ok(stream) => stream.map_err(|failed| failed.failure)?,
         Err(_) => return Err(Failure::new(FailureKind::FirstContentTimeout)),
@@ -172,9 +174,16 @@ fn generation(target: &Target, operation: Operation, tokens: u32) -> serde_json:
     body
 }
 
-fn call<'a>(target: &'a Target, operation: Operation, body: &serde_json::Value) -> Call<'a> {
-    // Nobody reads the answer's time.
-    Call { target, operation, credential: 0, body: Bytes::from(body.to_string()), created: 0 }
+fn call<'a>(task: &'a Task, operation: Operation, body: &serde_json::Value) -> Call<'a> {
+    Call {
+        target: &task.target,
+        operation,
+        credential: 0,
+        body: Bytes::from(body.to_string()),
+        // Nobody reads the answer's time.
+        created: 0,
+        room: &task.room,
+    }
 }
 
 /// Reads up to the first content, or to an end that makes sense without any.

@@ -8,9 +8,9 @@ use trunkline_core::failure::Failure;
 use trunkline_core::id::{EndpointId, RouterId};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::{Capacity, Observation};
-use trunkline_core::voter::{Actions, Event, Generation, Level, Voter};
+use trunkline_core::voter::{Actions, Event, Generation, Level, ROOM_MAX_AGE_MS, Voter};
 use trunkline_core::window::{WINDOW_S, Window};
-use trunkline_upstream::Target;
+use trunkline_upstream::{Room, Target};
 use trunkline_wire::operation::Operation;
 
 use crate::damping::{DampedLatency, LearnedCap};
@@ -50,6 +50,10 @@ pub struct Watched {
     cap: LearnedCap,
     generations: u32,
     retry_after_until_ms: u64,
+    /// What answers to probes tell of the room that is left …
+    room: Arc<Room>,
+    /// … and what they told last, and when.
+    own_room: Option<(Capacity, u64)>,
 }
 
 impl Watched {
@@ -73,6 +77,8 @@ impl Watched {
             cap: LearnedCap::default(),
             generations: 0,
             retry_after_until_ms: 0,
+            room: Arc::default(),
+            own_room: None,
         }
     }
 
@@ -98,6 +104,11 @@ impl Watched {
         };
         let long = self.generations % LONG_ONE_IN == 1;
         Some(Probe::Generate { operation, tokens: if long { LONG_TOKENS } else { SHORT_TOKENS } })
+    }
+
+    /// Where probes write down what answers tell of the room that is left.
+    pub fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
     }
 
     /// What a probe is expected to cost.
@@ -153,12 +164,18 @@ impl Watched {
                 Some(failure.kind)
             }
         };
+        if let Some(room) = self.room.take() {
+            self.own_room = Some((room, now_ms));
+        }
         self.voter.step(Event::Probed { level, failure }, now_ms)
     }
 
     /// Live calls ended at a router.
     pub fn hear(&mut self, router: &RouterId, seen: &Seen, now_ms: u64) -> Actions {
         self.voter.time_calls(router, &seen.timings, now_ms);
+        if let Some(room) = seen.room {
+            self.voter.note_room(router, room, now_ms);
+        }
         let traffic = Event::Traffic {
             router: router.clone(),
             counts: seen.counts,
@@ -204,7 +221,13 @@ impl Watched {
     fn capacity(&self, now_ms: u64) -> Capacity {
         let left_ms = self.retry_after_until_ms.saturating_sub(now_ms);
         let retry_after_s = (left_ms > 0).then_some(left_ms.div_ceil(1000).min(3600) as u32);
-        Capacity { learned_cap_permille: self.cap.permille(), retry_after_s, ..Capacity::default() }
+        let own = self.own_room.filter(|(_, at)| now_ms < at.saturating_add(ROOM_MAX_AGE_MS));
+        let room = self.voter.live_room(now_ms).or(own.map(|(room, _)| room));
+        Capacity {
+            learned_cap_permille: self.cap.permille(),
+            retry_after_s,
+            ..room.unwrap_or_default()
+        }
     }
 
     fn note_retry_after(&mut self, failure: &Failure, now_ms: u64) {

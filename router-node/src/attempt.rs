@@ -148,7 +148,7 @@ impl Course {
 
     async fn try_turn(&mut self, turn: Turn, place: &mut Place) -> Result<Yield, Failed> {
         let now = self.router.clock.now_ms();
-        let lane = self.view.lanes.get(turn.endpoint);
+        let lane = self.view.lanes.get(turn.endpoint).cloned();
         let found = lane.and_then(|lane| lane.target.clone().map(|target| (lane, target)));
         let Some((lane, target)) = found else {
             return Err(Failed::new(FailureKind::Local, "this endpoint is not set up"));
@@ -178,16 +178,15 @@ impl Course {
             credential,
             body,
             created: crate::ledger::unix_ms() / 1000,
+            room: &lane.load.outcomes.room,
         };
         let tried = self.ask(turn.endpoint, call, began).await;
         self.end_attempt(began, tried.as_ref().err());
         match tried {
             Ok(Asked::Whole(whole)) => Ok(Yield::Whole(whole, held)),
             Ok(Asked::Stream(stream)) => {
-                if let Some(lane) = held.lane() {
-                    lane.meter.first_content(began.elapsed().as_secs_f64());
-                    lane.load.outcomes.first_content(began.elapsed());
-                }
+                lane.meter.first_content(began.elapsed().as_secs_f64());
+                lane.load.outcomes.first_content(began.elapsed());
                 Ok(Yield::Stream(stream, held))
             }
             Err(failed) => {

@@ -8,6 +8,9 @@ use sim_provider::{Fault, FaultRule, LogEntry};
 use trunkline_core::id::EndpointId;
 use trunkline_core::observation::Vote;
 use trunkline_proto::health::v1::OutcomeCounts;
+use trunkline_spec::observation::decode_observation;
+use trunkline_store::KeyValue;
+use trunkline_store::keys::OBSERVATIONS;
 use trunkline_tests::cluster::{Cluster, Verdict, Witness, endpoint, keeps, until};
 use trunkline_tests::provider::Provider;
 
@@ -17,6 +20,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const A_WHILE: Duration = Duration::from_secs(3);
 /// What a liar claims to have seen, each time.
 const CLAIM: u64 = 1_000_000;
+/// Calls that a provider allows in an hour: some seconds' worth.
+const ALLOWANCE: u32 = 1_500;
 /// What probes ask and callers of these tests do not.
 const PROBE: &str = "Count upwards from one.";
 
@@ -180,4 +185,36 @@ async fn where_live_calls_work_no_probe_is_paid_and_none_that_fails_is_believed(
 
 fn is_probe(entry: &LogEntry) -> bool {
     String::from_utf8_lossy(&entry.body).contains(PROBE)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_answers_tell_of_the_room_that_is_left_moves_calls_away_before_it_is_gone() {
+    let alpha = Provider::start("alpha").await.serving("m");
+    let beta = Provider::start("beta").await.serving("m");
+    let plan = Cluster::plan().routers(3).probers(3).zones(3).providers(&[&alpha, &beta]);
+    let cluster = plan.start().await;
+    heard(&cluster, 3).await;
+    let limit = Fault::RateLimit { requests: ALLOWANCE, window_ms: 3_600_000 };
+    alpha.fails_with(FaultRule::from(limit).for_model("m"));
+    let load = cluster.load("m", 2, PAUSE);
+    let id = endpoint("alpha", "m");
+    let told = async || {
+        let records = cluster.etcd.list(OBSERVATIONS).await.entries;
+        let about = records.iter().filter(|record| record.key.ends_with(id.as_str()));
+        let read = |record: &KeyValue| decode_observation(&record.value).expect("an observation");
+        about.map(read).filter_map(|o| Some((o.capacity.limit_requests?, o.capacity))).next()
+    };
+    until("probers tell of alpha's allowance", async || told().await.is_some()).await;
+    let (allowance, _) = told().await.expect("just told");
+    assert_eq!(allowance, u64::from(ALLOWANCE));
+    let weight = async |provider: &str| cluster.tables[0].row(provider).await.weight_q16;
+    until("alpha weighs less than half of beta", async || {
+        weight("alpha").await * 2 < weight("beta").await
+    })
+    .await;
+    assert!(
+        cluster.verdicts("alpha").await.iter().all(|v| *v == Verdict::Up),
+        "that is no illness"
+    );
+    load.stop_without_loss().await;
 }

@@ -17,6 +17,7 @@ use crate::observation::{Counts, Evidence, Latency, Vote};
 use crate::window::Timings;
 
 use calls::Look;
+pub use calls::ROOM_MAX_AGE_MS;
 use case::Case;
 pub use event::{Actions, Event, Generation, Level};
 use falls::Falls;

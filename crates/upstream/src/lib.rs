@@ -15,9 +15,11 @@ pub mod guard;
 
 mod classify;
 mod retry_after;
+mod room;
 
 pub use classify::Failed;
 pub use events::{Chunk, EventStream, Item};
+pub use room::Room;
 pub use target::{Credential, Target, TargetError};
 pub use transport::{Call, Transport, TransportError};
 pub use whole::Whole;

@@ -17,6 +17,7 @@ use crate::anthropic;
 use crate::classify::Failed;
 use crate::events::EventStream;
 use crate::retry_after::retry_after_ms;
+use crate::room::Room;
 use crate::target::Target;
 use crate::whole::{self, Whole};
 use pool::Pool;
@@ -39,6 +40,8 @@ pub struct Call<'a> {
     pub body: Bytes,
     /// Seconds since 1970, for dialects whose answers do not carry the time.
     pub created: u64,
+    /// Where it is written down what the answer's headers tell of the room that is left.
+    pub room: &'a Room,
 }
 
 /// The connections to all providers.
@@ -87,7 +90,7 @@ impl Transport {
     ) -> Result<Vec<String>, Failed> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = target.models.clone();
-        let response = self.request(request, target, credential).await?;
+        let response = checked(self.request(request, target, credential).await?).await?;
         let body = whole::bounded(response, whole::MAX_ANSWER_BYTES).await?;
         anthropic::models::ids(&body)
             .map_err(|_| Failed::new(FailureKind::Undecodable, "the model list is not readable"))
@@ -97,8 +100,12 @@ impl Transport {
         let mut request = Request::new(Full::new(body(call)?));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = call.target.path(call.operation).clone();
-        let sent = self.request(request, call.target, call.credential).await;
-        sent.map_err(|failed| failed.without(&call.target.secrets))
+        let sent = async {
+            let response = self.request(request, call.target, call.credential).await?;
+            call.room.read(call.target.dialect, response.headers());
+            checked(response).await
+        };
+        sent.await.map_err(|failed: Failed| failed.without(&call.target.secrets))
     }
 
     async fn request(
@@ -109,7 +116,7 @@ impl Transport {
     ) -> Result<Response<Body>, Failed> {
         *request.headers_mut() = credential_headers(target, credential)?;
         let response = self.pool.send(&target.origin, request).await;
-        checked(response.map_err(|error| Failed::of_send(&error))?).await
+        response.map_err(|error| Failed::of_send(&error))
     }
 }
 

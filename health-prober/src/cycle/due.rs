@@ -74,10 +74,11 @@ impl Cycle {
     }
 
     fn task(&mut self, id: EndpointId, probe: Probe) -> Option<Task> {
-        let target = self.watched.get(&id)?.target.clone()?;
+        let watched = self.watched.get(&id)?;
+        let (target, room) = (watched.target.clone()?, watched.room());
         self.under_way += 1;
         let patience = 1 + u32::from(self.own.score());
-        Some(Task { endpoint: id, probe, target, patience })
+        Some(Task { endpoint: id, probe, target, room, patience })
     }
 }
 

@@ -2,7 +2,7 @@
 //! name; numbers beyond their range count as the largest.
 
 use trunkline_core::id::{EndpointId, RouterId};
-use trunkline_core::observation::Counts;
+use trunkline_core::observation::{Capacity, Counts};
 use trunkline_core::score::Bucket;
 use trunkline_core::window::{Histogram, Timings};
 use trunkline_proto::health::v1::{
@@ -63,6 +63,7 @@ fn traffic(told: &EndpointEvidence) -> Result<Traffic, EvidenceError> {
                 told.tokens_per_second.as_ref(),
             )?,
         },
+        room: told.capacity.as_ref().map(room),
     };
     Ok(Traffic { endpoint, seen })
 }
@@ -76,6 +77,17 @@ fn counts(told: &OutcomeCounts) -> Counts {
         config: saturated(told.config),
         client: saturated(told.client),
         local: saturated(told.local),
+    }
+}
+
+/// What a router learns and asks for itself stays with it.
+fn room(told: &trunkline_proto::health::v1::Capacity) -> Capacity {
+    Capacity {
+        limit_requests: told.limit_requests,
+        remaining_requests: told.remaining_requests,
+        limit_tokens: told.limit_tokens,
+        remaining_tokens: told.remaining_tokens,
+        ..Capacity::default()
     }
 }
 

@@ -151,7 +151,7 @@ fn endpoints(
             ttft: taken.ttft,
             inter_token: taken.inter_token,
             tokens_per_second: taken.tokens_per_second,
-            capacity: None,
+            capacity: taken.capacity,
             consecutive_health_failures: taken.failures_in_a_row,
             in_flight: lane.load.in_flight(),
             urgent,

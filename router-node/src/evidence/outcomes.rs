@@ -8,7 +8,8 @@ use std::time::Duration;
 use trunkline_core::failure::FailureKind;
 use trunkline_core::observation::Counts;
 use trunkline_core::score::Bucket;
-use trunkline_proto::health::v1::{LatencyHistogram, OutcomeCounts};
+use trunkline_proto::health::v1::{Capacity, LatencyHistogram, OutcomeCounts};
+use trunkline_upstream::Room;
 
 /// Failures in a row that make an endpoint suspect, and those that convict it: news, both times.
 const TELLING_ROWS: [u32; 2] = [1, 3];
@@ -37,6 +38,8 @@ pub struct Outcomes {
     failures_in_a_row: AtomicU32,
     refusals_in_a_row: AtomicU32,
     urgent: AtomicBool,
+    /// What answers tell of the room that is left.
+    pub room: Room,
     ttft: Buckets,
     inter_token: Buckets,
     tokens_per_second: Buckets,
@@ -55,6 +58,8 @@ pub struct Taken {
     pub inter_token: Option<LatencyHistogram>,
     /// Output speeds.
     pub tokens_per_second: Option<LatencyHistogram>,
+    /// What answers told of the room that is left.
+    pub capacity: Option<Capacity>,
 }
 
 impl Outcomes {
@@ -131,6 +136,13 @@ impl Outcomes {
             ttft: self.ttft.take(),
             inter_token: self.inter_token.take(),
             tokens_per_second: self.tokens_per_second.take(),
+            capacity: self.room.take().map(|room| Capacity {
+                limit_requests: room.limit_requests,
+                remaining_requests: room.remaining_requests,
+                limit_tokens: room.limit_tokens,
+                remaining_tokens: room.remaining_tokens,
+                ..Capacity::default()
+            }),
         })
     }
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::id::RouterId;
-use crate::observation::{Counts, Latency};
-use crate::score::{Bucket, lower_median};
+use crate::observation::{Capacity, Counts, Latency};
+use crate::score::{Bucket, headroom_permille, lower_median};
 use crate::window::{Timings, Window};
 
 /// Witnesses from which on one alone gives at most a third.
@@ -16,6 +16,9 @@ const WITNESSES_MAX: usize = 256;
 /// A witness that has told nothing for this long is not asked any more. A router whose breaker keeps it away from
 /// a failing endpoint falls silent, and its last word must outlive the wait for a verdict.
 const PRESENT_MS: u64 = 20_000;
+/// What a provider said of the room that it has left is worth nothing after this time: allowances are by the
+/// minute.
+pub const ROOM_MAX_AGE_MS: u64 = 60_000;
 /// Time between two looks that witnesses alone ask for, so that one that cries wolf costs little.
 const LOOK_AGAIN_MS: u64 = 2_000;
 
@@ -48,6 +51,8 @@ struct Witness {
     failures: u32,
     /// CONFIG failures since its last success.
     refusals: u32,
+    /// The room that the provider said is left, and when.
+    room: Option<(Capacity, u64)>,
     told_ms: u64,
 }
 
@@ -99,6 +104,13 @@ impl Calls {
         }
     }
 
+    /// Takes in what a router was told of the room that is left.
+    pub(super) fn told_room(&mut self, router: &RouterId, room: Capacity, now_ms: u64) {
+        if let Some(witness) = self.witness(router, now_ms) {
+            witness.room = Some((room, now_ms));
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.witnesses.clear();
     }
@@ -144,6 +156,18 @@ impl Calls {
             inter_token_p90: median(|l| l.inter_token_p90),
             tokens_per_second_p50: median(|l| l.tokens_per_second_p50),
         }
+    }
+
+    /// The room that is left, as the router in the middle was told; believed as latencies are.
+    pub(super) fn room(&self, now_ms: u64) -> Option<Capacity> {
+        let told = self.witnesses.values().filter_map(|w| w.room);
+        let fresh = told.filter(|(_, at)| now_ms < at.saturating_add(ROOM_MAX_AGE_MS));
+        let mut rooms: Vec<(u32, Capacity)> =
+            fresh.filter_map(|(room, _)| Some((headroom_permille(&room)?, room))).collect();
+        rooms.sort_by_key(|(permille, _)| *permille);
+        let enough = rooms.len() as u32 >= self.routers.min(ENOUGH_WITNESSES);
+        let middle = rooms.len().checked_sub(1)? / 2;
+        rooms.get(middle).map(|(_, room)| *room).filter(|_| enough)
     }
 
     /// More than a third of the witnesses see it fail so often in a row at present.

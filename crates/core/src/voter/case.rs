@@ -1,7 +1,7 @@
 //! The case for and against an endpoint: what was counted, and what failed in a row. It weighs nothing but its
 //! own evidence; what follows is up to the voter.
 
-use crate::observation::{Counts, Evidence, Latency};
+use crate::observation::{Capacity, Counts, Evidence, Latency};
 use crate::voter::Level;
 use crate::voter::calls::Calls;
 use crate::window::Window;
@@ -85,6 +85,10 @@ impl Case {
 
     pub(super) fn recent_refusals(&self, now_ms: u64) -> (u64, u64) {
         self.calls.refusals(now_ms)
+    }
+
+    pub(super) fn live_room(&self, now_ms: u64) -> Option<Capacity> {
+        self.calls.room(now_ms)
     }
 
     pub(super) fn live_latency(&self, now_ms: u64) -> Latency {

@@ -2,7 +2,7 @@
 //! that none of them gives more than a third of it, or where a probe confirms it.
 
 use crate::id::RouterId;
-use crate::observation::Counts;
+use crate::observation::{Capacity, Counts};
 use crate::voter::calls::Look;
 use crate::voter::{Level, Phase, Voter};
 
@@ -15,6 +15,16 @@ impl Voter {
     /// Whether so many live calls work that no probe can bring the endpoint down.
     pub fn live_calls_work(&self, now_ms: u64) -> bool {
         self.case.live_calls_work(now_ms)
+    }
+
+    /// Takes in what a router was told of the room that is left.
+    pub fn note_room(&mut self, router: &RouterId, room: Capacity, now_ms: u64) {
+        self.case.calls().told_room(router, room, now_ms);
+    }
+
+    /// The room that is left, as the routers agree that they were told within the last minute.
+    pub fn live_room(&self, now_ms: u64) -> Option<Capacity> {
+        self.case.live_room(now_ms)
     }
 
     /// A router tells of calls that ended.

@@ -115,3 +115,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_room_that_is_left_is_what_the_router_in_the_middle_was_told_and_for_a_minute() {
+    let mut calls = Calls::default();
+    calls.set_routers(3);
+    let room = |left: u64| Capacity {
+        limit_requests: Some(100),
+        remaining_requests: Some(left),
+        ..Capacity::default()
+    };
+    for (router, left) in [("r1", 0), ("r2", 60)] {
+        calls.told_room(&RouterId::new(router), room(left), 1_000);
+        assert_eq!(calls.room(1_000), None, "two of three routers are not asked alone");
+    }
+    calls.told_room(&RouterId::new("r3"), room(70), 1_000);
+    assert_eq!(calls.room(1_000), Some(room(60)));
+    assert_eq!(calls.room(61_000), None);
+}
