@@ -86,16 +86,25 @@ impl Ids {
     fn write(&self, router: &Router, metadata: &mut MetadataMap) {
         let view = router.view.load();
         let named = [
-            (X_GENERATION_ID, &self.generation),
-            (X_REQUEST_ID, &self.request),
-            (X_POLICY, &view.snapshot.policy.version),
+            (X_GENERATION_ID, &self.generation, Repeats::Never),
+            (X_REQUEST_ID, &self.request, Repeats::Never),
+            (X_POLICY, &view.snapshot.policy.version, Repeats::Often),
         ];
-        for (name, value) in named {
-            if let Ok(value) = MetadataValue::try_from(value.as_str()) {
+        for (name, value, repeats) in named {
+            if let Ok(mut value) = MetadataValue::try_from(value.as_str()) {
+                value.set_sensitive(repeats == Repeats::Never);
                 metadata.insert(name, value);
             }
         }
     }
+}
+
+/// Whether further answers carry the same value. What never comes again is kept out of the connection's table of
+/// headers, where it would only push others out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    Often,
+    Never,
 }
 
 #[cfg(test)]
