@@ -1,6 +1,7 @@
 //! The wiring: which tasks a router is made of, and in which order they start and end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::admin::Admin;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
-use crate::generations;
+use crate::generations::Background;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
@@ -39,6 +40,8 @@ const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 const BOOT_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries to fill a store that was away at the start.
 const FILL_EVERY: Duration = Duration::from_secs(1);
+/// The folder of records, in that of the store.
+const RECORDS: &str = "records";
 /// Longer than the drain may take, so that tasks end by themselves.
 const JOIN_MARGIN: Duration = Duration::from_secs(5);
 
@@ -108,6 +111,7 @@ pub struct Running {
     /// Who it is.
     pub identity: Identity,
     registration: Registration,
+    records: Background,
     grace: Duration,
 }
 
@@ -118,6 +122,7 @@ impl Running {
     /// When a task ended by itself, or did not end in time.
     pub async fn join(self) -> Result<(), BoxError> {
         let joined = self.tasks.join(self.grace).await;
+        self.records.finish().await;
         self.registration.end(self.store.as_ref()).await;
         Ok(joined?)
     }
@@ -224,13 +229,20 @@ pub async fn start(
     follower.boot(BOOT_PATIENCE).await;
     let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
     let kept = Arc::clone(&router.generations);
+    let records = Background::new(records, kept, lines, records_folder(&config.store));
+    let last_records = records.clone();
     tasks.spawn_companion("records", async move {
-        generations::write(records, kept, lines).await;
+        records.run().await;
         Ok(())
     });
     tasks.spawn("store", follower.run(shutdown.clone()));
     let node: Arc<str> = config.node_id.clone().unwrap_or_else(made_up_name).into();
-    let identity = Identity { node, address: address.to_string(), zone: config.zone.clone() };
+    let identity = Identity {
+        node,
+        address: address.to_string(),
+        admin_url: admin_url(config, admin),
+        zone: config.zone.clone(),
+    };
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
@@ -249,11 +261,41 @@ pub async fn start(
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
+    let api = api.with_peer_tls(config.admin_tls.clone());
     serve_admin(&mut tasks, config, listeners.admin, api, &shutdown)?;
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    Ok(Running { router, store, shutdown, tasks, address, identity, registration, grace })
+    Ok(Running {
+        router,
+        store,
+        shutdown,
+        tasks,
+        address,
+        identity,
+        registration,
+        records: last_records,
+        grace,
+    })
+}
+
+/// Where other routers reach the admin API.
+fn admin_url(config: &Config, bound: SocketAddr) -> String {
+    let scheme = if config.admin_tls.is_some() { "https" } else { "http" };
+    let told = config.advertise_admin.clone();
+    told.unwrap_or_else(|| match bound.ip().is_unspecified() {
+        true => String::new(),
+        false => format!("{scheme}://{bound}"),
+    })
+}
+
+/// Where records are kept on the disk: beside a store that is there, too. In a cluster routers keep nothing
+/// but their disk snapshot.
+fn records_folder(config: &StoreConfig) -> Option<PathBuf> {
+    match config {
+        StoreConfig::Embedded { dir } => Some(dir.join(RECORDS)),
+        StoreConfig::Etcd { .. } => None,
+    }
 }
 
 /// The disk snapshot of a store on other machines.

@@ -38,6 +38,8 @@ pub struct Config {
     pub ops: SocketAddr,
     /// The admin API.
     pub admin: SocketAddr,
+    /// How other routers reach the admin API, as a URL; `None` for where it listens.
+    pub advertise_admin: Option<String>,
     /// The failure domain this router stands in.
     pub zone: Zone,
     /// This router's name in the store; `None` to make one up at each start.

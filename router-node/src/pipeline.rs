@@ -108,14 +108,15 @@ fn prepare(
     let facts = facts_of(&peek, &view.snapshot, &holder.tenant, arrival.session.as_deref())?;
     let seed = router.ledger.seed();
     let plan = Arc::new(draw(router, &view, &holder, &facts, seed));
-    let decision = Decision { view: Arc::clone(&view), plan: Arc::clone(&plan), seed };
+    let model = facts.models.first().and_then(|m| view.model_load(m));
+    let input_tokens = facts.input_tokens;
+    let decision = Decision { view: Arc::clone(&view), plan: Arc::clone(&plan), seed, facts };
     record.write(|r| r.decision = Some(decision));
     if plan.turns.is_empty() {
         return Err(why_no_turn(router, &view, &plan, &peek.model));
     }
-    let model = facts.models.first().and_then(|m| view.model_load(m)).map(|load| load.begin_call());
+    let model = model.map(|load| load.begin_call());
     let permits = Permits { router: router_permit, key: key_permit, model };
-    let input_tokens = facts.input_tokens;
     Ok(Prepared { view, plan, seed, peek, permits, input_tokens, timeout: arrival.timeout })
 }
 

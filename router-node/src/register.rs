@@ -43,6 +43,9 @@ pub struct Identity {
     pub node: Arc<str>,
     /// Where callers reach it.
     pub address: String,
+    /// Where other routers reach its admin API, as a URL; empty when it only knows an address that stands for
+    /// all of its host's.
+    pub admin_url: String,
     /// Where it stands.
     pub zone: Zone,
 }
@@ -271,6 +274,7 @@ pub fn reading(router: &Router, identity: &Identity, view: &View) -> RouterRecor
     });
     RouterRecord {
         address: identity.address.clone(),
+        admin_url: identity.admin_url.clone(),
         zone: identity.zone.as_str().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         applied_revision: view.applied_revision(),

@@ -66,7 +66,8 @@ impl Excerpt {
     /// A plan of the whole snapshot with positions in the excerpt.
     pub fn placed(&self, mut plan: Plan) -> Plan {
         plan.candidates.retain_mut(|c| self.place(c.endpoint).map(|at| c.endpoint = at).is_some());
-        plan.turns.retain_mut(|turn| self.place(turn.endpoint).map(|at| turn.endpoint = at).is_some());
+        plan.turns
+            .retain_mut(|turn| self.place(turn.endpoint).map(|at| turn.endpoint = at).is_some());
         plan
     }
 }

@@ -88,8 +88,7 @@ fn a_call_keeps_the_load_of_its_time() {
     let mut busy = calls("m", &facts, &tenant);
     let us = view.endpoints.iter().find(|s| s.endpoint.provider.as_str() == "us").unwrap();
     for past in &mut busy {
-        past.loads =
-            vec![(us.endpoint.id, LocalLoad { in_flight: 9, ..LocalLoad::default() })];
+        past.loads = vec![(us.endpoint.id, LocalLoad { in_flight: 9, ..LocalLoad::default() })];
     }
     let sum = impact(&view, &view, busy);
     let share = side_of(&view, "us", &sum.before);

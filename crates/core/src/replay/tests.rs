@@ -59,8 +59,13 @@ fn any_facts(rng: &mut Rng) -> Facts {
 }
 
 fn any_loads(rng: &mut Rng, endpoints: usize) -> Known {
-    let words =
-        [Admission::Admitted, Admission::Admitted, Admission::Trial, Admission::Ejected, Admission::Cooling];
+    let words = [
+        Admission::Admitted,
+        Admission::Admitted,
+        Admission::Trial,
+        Admission::Ejected,
+        Admission::Cooling,
+    ];
     let load = |at| {
         let load = LocalLoad {
             in_flight: rng.below(50) as u32,
@@ -93,8 +98,7 @@ fn ten_thousand_decisions_replay_to_the_recorded_plan() {
 #[test]
 fn another_seed_load_or_weight_shows() {
     let view = snapshot(["x", "y", "z"].map(|p| endpoint(p, "m")).into(), Policy::default());
-    let (tenant, facts) =
-        (anyone(), Facts { models: vec![ModelId::new("m")], ..Facts::default() });
+    let (tenant, facts) = (anyone(), Facts { models: vec![ModelId::new("m")], ..Facts::default() });
     let excerpt = Excerpt::of(&view, &facts.models);
     let recorded = excerpt.placed(draw(&view, &tenant, &facts, &Known::default(), 1));
     let again = |snapshot: &Snapshot, recorded: &Plan, seed| {
