@@ -1,7 +1,6 @@
 //! The wiring: which tasks a router is made of, and in which order they start and end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ use crate::generations::Background;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
-use crate::register::{Identity, Registrar, Registration, made_up_name};
+use crate::register::{Identity, Registrar, Registration};
 use crate::serve::{self, Parts, Setup};
 use crate::telemetry::{Applied, BUCKETS};
 
@@ -40,8 +39,6 @@ const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 const BOOT_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries to fill a store that was away at the start.
 const FILL_EVERY: Duration = Duration::from_secs(1);
-/// The folder of records, in that of the store.
-const RECORDS: &str = "records";
 /// Longer than the drain may take, so that tasks end by themselves.
 const JOIN_MARGIN: Duration = Duration::from_secs(5);
 
@@ -229,20 +226,14 @@ pub async fn start(
     follower.boot(BOOT_PATIENCE).await;
     let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
     let kept = Arc::clone(&router.generations);
-    let records = Background::new(records, kept, lines, records_folder(&config.store));
+    let records = Background::new(records, kept, lines, config.store.records_folder());
     let last_records = records.clone();
     tasks.spawn_companion("records", async move {
         records.run().await;
         Ok(())
     });
     tasks.spawn("store", follower.run(shutdown.clone()));
-    let node: Arc<str> = config.node_id.clone().unwrap_or_else(made_up_name).into();
-    let identity = Identity {
-        node,
-        address: address.to_string(),
-        admin_url: admin_url(config, admin),
-        zone: config.zone.clone(),
-    };
+    let identity = Identity::of(config, address, admin);
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
@@ -277,25 +268,6 @@ pub async fn start(
         records: last_records,
         grace,
     })
-}
-
-/// Where other routers reach the admin API.
-fn admin_url(config: &Config, bound: SocketAddr) -> String {
-    let scheme = if config.admin_tls.is_some() { "https" } else { "http" };
-    let told = config.advertise_admin.clone();
-    told.unwrap_or_else(|| match bound.ip().is_unspecified() {
-        true => String::new(),
-        false => format!("{scheme}://{bound}"),
-    })
-}
-
-/// Where records are kept on the disk: beside a store that is there, too. In a cluster routers keep nothing
-/// but their disk snapshot.
-fn records_folder(config: &StoreConfig) -> Option<PathBuf> {
-    match config {
-        StoreConfig::Embedded { dir } => Some(dir.join(RECORDS)),
-        StoreConfig::Etcd { .. } => None,
-    }
 }
 
 /// The disk snapshot of a store on other machines.

@@ -109,15 +109,14 @@ async fn endpoint(admin: &Admin, url: &str) -> Result<Endpoint, BoxError> {
     Ok(endpoint.tls_config(tls(files).await?)?)
 }
 
-/// Routers are servers and clients of one another with one certificate, signed by the authority that they ask
-/// of their operators.
+/// Routers are servers and clients of one another with one certificate each, signed by the authority that they
+/// ask of their operators.
 async fn tls(files: &TlsFiles) -> Result<ClientTlsConfig, BoxError> {
+    let ca = files.client_ca.as_ref().ok_or("`admin_tls` names no `client_ca` to know it by")?;
     let identity = Identity::from_pem(pem(&files.certificate).await?, pem(&files.key).await?);
-    let config = ClientTlsConfig::new().identity(identity);
-    match &files.client_ca {
-        Some(ca) => Ok(config.ca_certificate(Certificate::from_pem(pem(ca).await?))),
-        None => Ok(config.ca_certificate(Certificate::from_pem(pem(&files.certificate).await?))),
-    }
+    Ok(ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(pem(ca).await?))
+        .identity(identity))
 }
 
 async fn pem(path: &PathBuf) -> Result<Vec<u8>, BoxError> {
