@@ -1,11 +1,14 @@
 //! Stories about what is kept.
 
 use trunkline_core::assess::Table;
-use trunkline_core::facts::Facts;
+use trunkline_core::breaker::Admission;
+use trunkline_core::catalog::{Capabilities, Training};
+use trunkline_core::facts::{Facts, MaxPrice, Preferences, Sort};
 use trunkline_core::id::{KeyId, ModelId};
+use trunkline_core::money::PicoUsd;
 use trunkline_core::plan::{LocalLayer, LocalLoad, draw};
-use trunkline_core::policy::{Policy, Tenant};
-use trunkline_core::snapshot::Snapshot;
+use trunkline_core::policy::{DataRules, Policy, Strategy, Tenant};
+use trunkline_core::snapshot::{Snapshot, Verdict};
 use trunkline_wire::models::Usd;
 
 use super::kept::{Read, Story};
@@ -17,7 +20,14 @@ struct Busy;
 
 impl LocalLayer for Busy {
     fn load(&self, endpoint: usize) -> LocalLoad {
-        LocalLoad { in_flight: endpoint as u32 % 5, ghost_milli: 7, ..LocalLoad::default() }
+        let words = [Admission::Admitted, Admission::Trial, Admission::Cooling];
+        LocalLoad {
+            in_flight: endpoint as u32 % 5,
+            ghost_milli: 7,
+            admission: words[endpoint % words.len()],
+            recently_good: endpoint.is_multiple_of(2),
+            throttle_permille: 30 * endpoint as u32,
+        }
     }
 }
 
@@ -32,8 +42,17 @@ fn snapshot(providers: usize) -> Snapshot {
     };
     let providers: String = (0..providers).map(provider).collect();
     let catalog = trunkline_spec::catalog::parse(&format!("version: 1\nproviders:\n{providers}"));
-    let states = Table::default().states(&catalog.unwrap());
-    Snapshot::new(7, Policy::default(), Vec::new(), states)
+    let mut states = Table::default().states(&catalog.unwrap());
+    for (at, state) in states.iter_mut().enumerate() {
+        state.verdict = Verdict::ALL[at % Verdict::ALL.len()];
+        state.numbers.ttft_p50_ms = Some(at as u32);
+        state.operator_weight = 50;
+        state.endpoint.quantization = Some("fp8".to_owned());
+        state.endpoint.training = Training::No;
+    }
+    let data = DataRules { no_training: true, ..DataRules::default() };
+    let policy = Policy { strategy: Strategy::Latency, data, ..Policy::default() };
+    Snapshot::new(7, policy, Vec::new(), states)
 }
 
 pub(super) fn tenant() -> Tenant {
@@ -45,13 +64,35 @@ pub(super) fn scene(providers: usize, bytes: &Arc<AtomicUsize>) -> Arc<Scene> {
     Arc::new(Scene::read(snapshot(providers), bytes))
 }
 
+/// Every wish there is, and still somebody who meets them.
+fn wishes() -> Preferences {
+    let most = Some(PicoUsd::from_usd(1));
+    Preferences {
+        order: vec!["p1".to_owned()],
+        only: Some(vec!["p0".to_owned(), "p1".to_owned(), "p2".to_owned()]),
+        ignore: vec!["p2".to_owned()],
+        allow_fallbacks: true,
+        require_parameters: true,
+        deny_data_collection: true,
+        zero_retention: true,
+        quantizations: vec!["fp8".to_owned()],
+        sort: Some(Sort::Throughput),
+        min_throughput: Some(3),
+        max_latency_ms: Some(5),
+        max_price: MaxPrice { input: most, output: most, request: most, image: most },
+    }
+}
+
 /// A record whose decision was drawn with this seed.
 pub(super) fn decided(seed: u64, scene: Arc<Scene>) -> Kept {
     let facts = Facts {
         models: vec![ModelId::new("m")],
         input_tokens: 100,
+        max_output_tokens: Some(seed),
+        needs: Capabilities { chat: true, ..Capabilities::default() },
+        parameters: vec!["seed".to_owned()],
         affinity: seed.is_multiple_of(3).then_some(u64::MAX - seed),
-        ..Facts::default()
+        preferences: seed.is_multiple_of(2).then(|| Box::new(wishes())),
     };
     let plan = draw(&scene.excerpt.snapshot, &tenant(), &facts, &Busy, seed);
     let (policy, digest) = (Arc::from("v"), [7; 32]);

@@ -3,6 +3,10 @@
 use std::fs;
 
 use tempfile::TempDir;
+use trunkline_core::catalog::ProbeMode;
+use trunkline_core::id::ModelId;
+use trunkline_core::policy::Strategy;
+use trunkline_core::snapshot::{EndpointState, Snapshot};
 
 use super::super::tests::{decided, scene};
 use super::*;
@@ -19,6 +23,15 @@ fn write(folder: &TempDir, records: u64) -> PathBuf {
     segments.path(segments.at_hand())
 }
 
+fn without_what_only_calls_need(snapshot: &Snapshot) -> Vec<EndpointState> {
+    let mut states = snapshot.endpoints.clone();
+    for state in &mut states {
+        state.endpoint.upstream_model.clear();
+        state.endpoint.probe = ProbeMode::None;
+    }
+    states
+}
+
 fn recall(folder: &TempDir) -> Vec<Kept> {
     Segments::new(folder.path().to_owned()).recall(&Arc::default())
 }
@@ -33,14 +46,14 @@ fn what_was_written_is_read_back_and_replays() {
         let before = decided(seed, scene(3, &Arc::default()));
         assert_eq!(kept.generation(), before.generation());
         assert_eq!(kept.tenant(), before.tenant());
-        let (now, then) = (kept.explained().replayed, before.explained().replayed);
-        let (now, then) = (now.unwrap(), then.unwrap());
-        assert!(now.identical);
-        assert_eq!((now.decision, now.facts), (then.decision, then.facts));
-        assert_eq!(
-            (now.digest, now.snapshot.policy.retry),
-            (then.digest, then.snapshot.policy.retry)
-        );
+        assert!(kept.explained().replayed.unwrap().identical);
+        let (now, then) = (kept.story.as_ref().unwrap(), before.story.as_ref().unwrap());
+        assert_eq!((&now.plan, &now.facts, now.seed), (&then.plan, &then.facts, then.seed));
+        assert_eq!((now.revision, now.digest), (then.revision, then.digest));
+        let (now, then) = (&now.scene.excerpt.snapshot, &then.scene.excerpt.snapshot);
+        assert_eq!((now.policy.retry, &now.policy.data), (then.policy.retry, &then.policy.data));
+        assert_eq!(Snapshot::strategy(&now.policy, &ModelId::new("m")), Strategy::Latency);
+        assert_eq!(now.endpoints, without_what_only_calls_need(then));
         let past = kept.past().unwrap();
         assert_eq!((past.asked, past.tokens, past.loads.len()), ("m", Some((3, 4)), 3));
     }
@@ -65,7 +78,7 @@ fn lines_of_another_release_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, 3);
     let text = fs::read_to_string(&path).unwrap();
-    let newer = text.replacen("\"drawn\"", "\"by_lot\"", 1);
+    let newer = text.replacen("\"reason\":\"", "\"reason\":\"by_", 1);
     fs::write(&path, format!("{newer}{{\"telegram\":1}}\n\u{0}\n")).unwrap();
     assert_eq!(recall(&folder).len(), 2);
 }
