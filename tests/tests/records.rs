@@ -39,13 +39,21 @@ async fn explained(router: &Router, generation: &str) -> ExplainResponse {
     admin(router).explain(signed(asked)).await.unwrap().into_inner()
 }
 
-async fn impact(router: &Router, policy: &Value) -> PlanImpactResponse {
-    let asked = PlanImpactRequest {
-        document_kind: "policy".to_owned(),
-        document: policy.to_string(),
-        max_calls: 0,
-    };
-    admin(router).plan_impact(signed(asked)).await.unwrap().into_inner()
+fn proposing(kind: &str, document: &str) -> Request<PlanImpactRequest> {
+    let (document_kind, document) = (kind.to_owned(), document.to_owned());
+    signed(PlanImpactRequest { document_kind, document, max_calls: 0 })
+}
+
+async fn impact(router: &Router, kind: &str, document: Value) -> PlanImpactResponse {
+    let asked = proposing(kind, &document.to_string());
+    admin(router).plan_impact(asked).await.unwrap().into_inner()
+}
+
+/// Calls that try a provider first, before and after.
+fn calls_of(answer: &PlanImpactResponse, provider: &str) -> (u64, u64) {
+    let of = answer.endpoints.iter().filter(|share| share.provider == provider);
+    let calls = of.map(|share| (share.calls_before, share.calls_after));
+    calls.fold((0, 0), |(before, after), (b, a)| (before + b, after + a))
 }
 
 fn command(router: &Router, words: &[&str]) -> Output {
@@ -222,16 +230,12 @@ async fn a_proposed_policy_is_tried_on_the_calls_there_were() {
     for at in 0..60 {
         router.client().chat(&any_call(at)).await;
     }
-    let calls_of = |answer: &PlanImpactResponse, provider: &str| {
-        let of = answer.endpoints.iter().filter(|share| share.provider == provider);
-        let calls = of.map(|share| (share.calls_before, share.calls_after));
-        calls.fold((0, 0), |(before, after), (b, a)| (before + b, after + a))
-    };
-    let same = impact(&router, &json!({"version": 1})).await;
+    let same = impact(&router, "policy", json!({"version": 1})).await;
     assert_eq!((same.calls, same.moved_calls), (60, 0));
     assert_eq!(same.before, same.after);
 
-    let eu = impact(&router, &json!({"version": 1, "data": {"jurisdictions": ["eu"]}})).await;
+    let only = |jurisdiction| json!({"version": 1, "data": {"jurisdictions": [jurisdiction]}});
+    let eu = impact(&router, "policy", only("eu")).await;
     let (before, after) = (eu.before.unwrap(), eu.after.unwrap());
     let (us_before, us_after) = calls_of(&eu, "b");
     assert!(us_before > 0, "{eu:?}");
@@ -239,14 +243,29 @@ async fn a_proposed_policy_is_tried_on_the_calls_there_were() {
     assert!(before.rule_violations >= us_before && after.rule_violations == 0, "{eu:?}");
     assert_eq!(after.unserved_calls, 0);
     assert!(before.cost_pico_usd > 0);
-
-    let gone = impact(&router, &json!({"version": 1, "data": {"jurisdictions": ["ch"]}})).await;
+    let gone = impact(&router, "policy", only("ch")).await;
     assert_eq!(gone.after.unwrap().unserved_calls, 60);
-    let asked = PlanImpactRequest {
-        document_kind: "policy".to_owned(),
-        document: "version: 1\nnonsense: 2\n".to_owned(),
-        max_calls: 0,
-    };
-    let refused = admin(&router).plan_impact(signed(asked)).await.unwrap_err();
+
+    let refused = proposing("policy", "version: 1\nnonsense: 2\n");
+    let refused = admin(&router).plan_impact(refused).await.unwrap_err();
     assert!(refused.message().contains("nonsense"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposed_catalog_is_tried_on_the_calls_there_were() {
+    let providers = three().await;
+    let router = setup(&providers).start().await;
+    for _ in 0..20 {
+        router.client().chat(&chat("m")).await;
+    }
+    router.client().chat(&chat("n")).await;
+    let endpoint = json!({"model": "m", "price": {"input": 10.0, "output": 20.0}});
+    let provider = json!({"id": "c", "base_url": "https://c.example/v1", "endpoints": [endpoint]});
+    let dear = json!({"version": 1, "providers": [provider]});
+    let answer = impact(&router, "catalog", dear).await;
+    let (before, after) = (answer.before.unwrap(), answer.after.unwrap());
+    assert_eq!((calls_of(&answer, "c").1, after.unknown_model_calls), (20, 1));
+    assert_eq!((before.unknown_model_calls, before.unserved_calls), (0, 0));
+    assert!(after.cost_pico_usd > 9 * before.cost_pico_usd, "{before:?} {after:?}");
+    assert_eq!(router.client().chat(&chat("n")).await.status(), 200, "nothing was written");
 }

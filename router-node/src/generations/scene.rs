@@ -1,7 +1,7 @@
 //! What decisions saw of the endpoints they chose among, shared by all decisions that saw the same. Views come
 //! several times a second and most calls ask for few models, so that a scene usually serves many records.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -11,9 +11,11 @@ use trunkline_core::snapshot::{EndpointState, Snapshot};
 
 use crate::view::View;
 
-/// Scenes that are looked at before another one is made. Calls that end now were decided under the last few
-/// views, long streams under older ones.
-const RECENT: usize = 32;
+/// Views whose scenes are remembered. Calls that end now were decided under the last few, long streams under
+/// older ones.
+const VIEWS: usize = 16;
+/// What remembered scenes may take, needed by records or not; one of 2,000 endpoints takes about a MiB.
+const REMEMBERED_BYTES: usize = 8 << 20;
 
 /// The excerpt of one view that decided over calls for some models.
 pub(super) struct Scene {
@@ -21,7 +23,7 @@ pub(super) struct Scene {
     pub(super) excerpt: Excerpt,
     /// Each endpoint's name and id, in the excerpt's order.
     pub(super) names: Vec<(Arc<str>, Arc<str>)>,
-    _held: Held,
+    held: Held,
 }
 
 impl Scene {
@@ -53,7 +55,7 @@ impl Scene {
         let endpoints = &excerpt.snapshot.endpoints;
         let size = size_of::<Self>() + endpoints.iter().map(|e| one + texts(e)).sum::<usize>();
         bytes.fetch_add(size, Relaxed);
-        Self { excerpt, names, _held: Held { size, bytes: Arc::clone(bytes) } }
+        Self { excerpt, names, held: Held { size, bytes: Arc::clone(bytes) } }
     }
 
     /// An endpoint's state and names by its position in the excerpt.
@@ -75,46 +77,60 @@ impl Drop for Held {
     }
 }
 
-/// The last scenes.
+/// The scenes of the last views.
 #[derive(Default)]
 pub(super) struct Scenes {
-    recent: VecDeque<Known>,
+    views: VecDeque<OfView>,
+    remembered: usize,
     bytes: Arc<AtomicUsize>,
 }
 
-struct Known {
+/// Those of one view, by the models that were asked for.
+struct OfView {
     view: Weak<View>,
-    models: Vec<ModelId>,
-    scene: Arc<Scene>,
+    scenes: BTreeMap<Vec<ModelId>, Arc<Scene>>,
 }
 
 impl Scenes {
     /// Scenes whose memory is counted in `bytes`.
     pub(super) fn counted(bytes: Arc<AtomicUsize>) -> Self {
-        Self { recent: VecDeque::new(), bytes }
+        Self { bytes, ..Self::default() }
     }
 
     /// What a call for these models saw of a view.
     pub(super) fn of(&mut self, view: &Arc<View>, models: &[ModelId]) -> Arc<Scene> {
-        let of_models = |known: &&Known| known.models == models;
-        let mut known = self.recent.iter().rev().filter(of_models);
-        if let Some(known) = known.find(|known| known.view.as_ptr() == Arc::as_ptr(view)) {
-            return Arc::clone(&known.scene);
+        let mut views = self.views.iter().rev();
+        let known = views.find(|known| known.view.as_ptr() == Arc::as_ptr(view));
+        if let Some(scene) = known.and_then(|known| known.scenes.get(models)) {
+            return Arc::clone(scene);
         }
         let excerpt = Excerpt::of(&view.snapshot, models);
-        let mut before = self.recent.iter().rev().filter(of_models);
-        let same = before.find(|known| known.scene.excerpt.same_as(&excerpt));
-        let scene = same.map(|known| Arc::clone(&known.scene));
-        let scene = scene.unwrap_or_else(|| Arc::new(Scene::of(view, excerpt, &self.bytes)));
-        if self.recent.len() >= RECENT {
-            self.recent.pop_front();
-        }
-        let known = Known {
-            view: Arc::downgrade(view),
-            models: models.to_vec(),
-            scene: Arc::clone(&scene),
-        };
-        self.recent.push_back(known);
+        let mut others = self.views.iter().rev().filter_map(|known| known.scenes.get(models));
+        let same = others.find(|scene| scene.excerpt.same_as(&excerpt)).map(Arc::clone);
+        let scene = same.unwrap_or_else(|| Arc::new(Scene::of(view, excerpt, &self.bytes)));
+        self.remember(view, models, &scene);
         scene
     }
+
+    fn remember(&mut self, view: &Arc<View>, models: &[ModelId], scene: &Arc<Scene>) {
+        self.remembered += scene.held.size;
+        let mut views = self.views.iter_mut();
+        match views.find(|known| known.view.as_ptr() == Arc::as_ptr(view)) {
+            Some(known) => {
+                known.scenes.insert(models.to_vec(), Arc::clone(scene));
+            }
+            None => self.views.push_back(OfView {
+                view: Arc::downgrade(view),
+                scenes: BTreeMap::from([(models.to_vec(), Arc::clone(scene))]),
+            }),
+        }
+        while self.views.len() > VIEWS || self.remembered > REMEMBERED_BYTES {
+            let Some(oldest) = self.views.pop_front() else { return };
+            let sizes = oldest.scenes.values().map(|scene| scene.held.size);
+            self.remembered -= sizes.sum::<usize>();
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;
