@@ -37,6 +37,8 @@ pub(super) struct Journal {
     next_number: u32,
     second: Instant,
     in_second: u32,
+    /// The disk does not keep up, which was logged.
+    slow: bool,
     due: Option<Instant>,
     under_way: Option<tokio::task::JoinHandle<()>>,
 }
@@ -53,6 +55,7 @@ impl Journal {
             next_number: 0,
             second: Instant::now(),
             in_second: 0,
+            slow: false,
             due: None,
             under_way: None,
         }
@@ -103,7 +106,12 @@ impl Journal {
             self.in_second = 0;
         }
         self.in_second = self.in_second.saturating_add(1);
-        self.in_second <= WRITTEN_A_SECOND && self.waiting_bytes < MAX_WAITING_BYTES
+        let slow = self.waiting_bytes >= MAX_WAITING_BYTES;
+        if slow && !std::mem::replace(&mut self.slow, slow) {
+            tracing::warn!("the disk is too slow for records, which are kept in memory alone");
+        }
+        self.slow = slow;
+        self.in_second <= WRITTEN_A_SECOND && !slow
     }
 
     /// The number of a scene in the segment at hand; its line, if it has none yet.
