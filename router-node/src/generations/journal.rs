@@ -24,7 +24,7 @@ const WRITTEN_A_SECOND: u32 = 1_000;
 /// Bytes that wait for a slow disk; what comes then is kept in memory alone.
 const MAX_WAITING_BYTES: usize = 8 << 20;
 /// Scenes whose number in the segment is known; a record of an older one has it written again.
-const NUMBERED: usize = 64;
+const NUMBERED: usize = 256;
 
 /// What is to be written.
 pub(super) struct Journal {
