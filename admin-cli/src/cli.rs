@@ -1,9 +1,13 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod explain;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use explain::{ExplainArgs, ExplainRouteArgs, ExplainVerb};
 
 /// Operates a Trunkline cluster, through any of its routers.
 #[derive(Clone, Debug, Parser)]
@@ -201,13 +205,6 @@ pub struct CatalogConfirmArgs {
     pub dry_run: bool,
 }
 
-/// Flags of `explain`.
-#[derive(Clone, Debug, Args)]
-pub struct ExplainArgs {
-    /// The generation id that came with the call's answer
-    pub generation: String,
-}
-
 /// Flags of `completion`.
 #[derive(Clone, Debug, Args)]
 pub struct CompletionArgs {
@@ -232,6 +229,20 @@ mod tests {
         assert!(Cli::try_parse_from(["admin-cli", "drain", "provider/a"]).is_err());
         let cli = Cli::try_parse_from(["admin-cli", "drain", "provider/a", "--reason", "x"]);
         assert!(matches!(cli.unwrap().verb, Verb::Drain(args) if args.edit.target == "provider/a"));
+    }
+
+    #[test]
+    fn a_call_is_explained_by_its_id_or_before_it_is_made() {
+        let parse =
+            |words: &[&str]| Cli::try_parse_from([&["admin-cli", "explain"], words].concat());
+        assert!(parse(&[]).is_err() && parse(&["route"]).is_err());
+        let Verb::Explain(call) = parse(&["0190"]).unwrap().verb else { panic!("another verb") };
+        assert_eq!(call.generation.as_deref(), Some("0190"));
+        let route = parse(&["route", "--model", "m", "--for-key", "abcdefgh"]).unwrap().verb;
+        let Verb::Explain(ExplainArgs { verb: Some(ExplainVerb::Route(route)), .. }) = route else {
+            panic!("another verb")
+        };
+        assert_eq!(route.for_key.as_deref(), Some("abcdefgh"));
     }
 
     #[test]

@@ -5,8 +5,11 @@ mod catalog;
 mod confirm;
 mod drains;
 mod edit;
+mod explain;
 mod impact;
 mod page;
+mod peers;
+mod plan_impact;
 mod policy;
 mod refusal;
 mod routers;
@@ -23,16 +26,18 @@ use tonic::{Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use trunkline_proto::admin::v1::{
     ConfirmCatalogRequest, ConfirmCatalogResponse, DrainRequest, DrainResponse, ExplainRequest,
-    ExplainResponse, GetPolicyRequest, GetPolicyResponse, GetStatusRequest, GetStatusResponse,
-    ListDrainsRequest, ListDrainsResponse, ListEndpointsRequest, ListEndpointsResponse,
-    ListModelsRequest, ListModelsResponse, ListProvidersRequest, ListProvidersResponse,
+    ExplainResponse, ExplainRouteRequest, ExplainRouteResponse, GetPolicyRequest,
+    GetPolicyResponse, GetStatusRequest, GetStatusResponse, ListDrainsRequest, ListDrainsResponse,
+    ListEndpointsRequest, ListEndpointsResponse, ListModelsRequest, ListModelsResponse,
+    ListProvidersRequest, ListProvidersResponse, PlanImpactRequest, PlanImpactResponse,
     ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
     UndrainResponse,
 };
+use trunkline_runtime::tls::TlsFiles;
 use trunkline_store::port::Store;
 
 use crate::auth::KeyHolder;
-use crate::ingress::grpc::{Caller, described, generation_message, signed};
+use crate::ingress::grpc::{Caller, described, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
@@ -43,12 +48,19 @@ pub struct Admin {
     router: Arc<Router>,
     store: Arc<dyn Store>,
     identity: Identity,
+    /// How other routers' admin APIs are spoken to; `None` for plain text.
+    peer_tls: Option<TlsFiles>,
 }
 
 impl Admin {
     /// The admin API of the router of this identity.
     pub fn new(router: Arc<Router>, store: Arc<dyn Store>, identity: Identity) -> Self {
-        Self { router, store, identity }
+        Self { router, store, identity, peer_tls: None }
+    }
+
+    /// Speaks to other routers with the identity that this one's own admin port has.
+    pub fn with_peer_tls(self, tls: Option<TlsFiles>) -> Self {
+        Self { peer_tls: tls, ..self }
     }
 
     /// The service, and reflection that describes it.
@@ -187,16 +199,24 @@ impl AdminService for Admin {
         &self,
         request: Request<ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
+        let credential = Caller::new(request.metadata().clone()).credential().cloned();
         let (by, asked) = self.admit(request)?;
-        self.router.ledger.written().await;
-        let found = self.router.generations.find(&asked.generation_id);
-        let found = found.ok_or_else(|| refusal::unknown_generation(&asked.generation_id))?;
-        // A record keeps no facts of its call, so the draw is not repeated here.
-        Ok(Response::new(ExplainResponse {
-            revision: by.revision(),
-            generation: Some(generation_message(&found)),
-            replayed: None,
-            identical: false,
-        }))
+        explain::call(self, &by, &asked, credential).await.map(Response::new)
+    }
+
+    async fn explain_route(
+        &self,
+        request: Request<ExplainRouteRequest>,
+    ) -> Result<Response<ExplainRouteResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        explain::route(self, &by, &asked).map(Response::new)
+    }
+
+    async fn plan_impact(
+        &self,
+        request: Request<PlanImpactRequest>,
+    ) -> Result<Response<PlanImpactResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        plan_impact::answer(self, &by, asked).await.map(Response::new)
     }
 }

@@ -25,11 +25,11 @@ use crate::admin::Admin;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
-use crate::generations;
+use crate::generations::Background;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
-use crate::register::{Identity, Registrar, Registration, made_up_name};
+use crate::register::{Identity, Registrar, Registration};
 use crate::serve::{self, Parts, Setup};
 use crate::telemetry::{Applied, BUCKETS};
 
@@ -108,6 +108,7 @@ pub struct Running {
     /// Who it is.
     pub identity: Identity,
     registration: Registration,
+    records: Background,
     grace: Duration,
 }
 
@@ -118,6 +119,7 @@ impl Running {
     /// When a task ended by itself, or did not end in time.
     pub async fn join(self) -> Result<(), BoxError> {
         let joined = self.tasks.join(self.grace).await;
+        self.records.finish().await;
         self.registration.end(self.store.as_ref()).await;
         Ok(joined?)
     }
@@ -224,13 +226,14 @@ pub async fn start(
     follower.boot(BOOT_PATIENCE).await;
     let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
     let kept = Arc::clone(&router.generations);
+    let records = Background::new(records, kept, lines, config.store.records_folder());
+    let last_records = records.clone();
     tasks.spawn_companion("records", async move {
-        generations::write(records, kept, lines).await;
+        records.run().await;
         Ok(())
     });
     tasks.spawn("store", follower.run(shutdown.clone()));
-    let node: Arc<str> = config.node_id.clone().unwrap_or_else(made_up_name).into();
-    let identity = Identity { node, address: address.to_string(), zone: config.zone.clone() };
+    let identity = Identity::of(config, address, admin);
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
@@ -249,11 +252,22 @@ pub async fn start(
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
+    let api = api.with_peer_tls(config.admin_tls.clone());
     serve_admin(&mut tasks, config, listeners.admin, api, &shutdown)?;
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    Ok(Running { router, store, shutdown, tasks, address, identity, registration, grace })
+    Ok(Running {
+        router,
+        store,
+        shutdown,
+        tasks,
+        address,
+        identity,
+        registration,
+        records: last_records,
+        grace,
+    })
 }
 
 /// The disk snapshot of a store on other machines.

@@ -29,6 +29,9 @@ pub use page::config_page;
 /// The longest secret file, in bytes; a key has some hundred, so a wrong path shows.
 const MAX_SECRET_BYTES: u64 = 16 * 1024;
 
+/// The folder of records, in that of an embedded store.
+const RECORDS: &str = "records";
+
 /// Everything a router needs to start. Relative paths of the file have become relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -38,6 +41,8 @@ pub struct Config {
     pub ops: SocketAddr,
     /// The admin API.
     pub admin: SocketAddr,
+    /// How other routers reach the admin API, as a URL; `None` for where it listens.
+    pub advertise_admin: Option<String>,
     /// The failure domain this router stands in.
     pub zone: Zone,
     /// This router's name in the store; `None` to make one up at each start.
@@ -83,6 +88,17 @@ pub enum StoreConfig {
         /// Where what was understood of it is kept, for a start while it is away; `None` for nowhere.
         snapshot_dir: Option<PathBuf>,
     },
+}
+
+impl StoreConfig {
+    /// Where records are kept on the disk: beside a store that is there, too. In a cluster a router keeps
+    /// nothing there but its disk snapshot.
+    pub fn records_folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Embedded { dir } => Some(dir.join(RECORDS)),
+            Self::Etcd { .. } => None,
+        }
+    }
 }
 
 /// How to speak TLS to etcd. All files are PEM.

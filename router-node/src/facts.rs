@@ -64,6 +64,11 @@ fn input_tokens(peek: &Peek) -> u64 {
     if peek.images { TOKENS_WITH_IMAGES } else { (peek.prompt_bytes / BYTES_PER_TOKEN) as u64 }
 }
 
+/// The name that was asked for, without the suffix that sorts.
+pub fn base_name<'a>(name: &'a str, snapshot: &Snapshot) -> &'a str {
+    split_suffix(name, snapshot).0
+}
+
 /// A suffix is one only when the whole name is not itself a model's.
 fn split_suffix<'a>(name: &'a str, snapshot: &Snapshot) -> (&'a str, Option<Sort>) {
     if snapshot.resolve(name).is_some() {

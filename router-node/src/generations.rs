@@ -1,68 +1,176 @@
 //! The background of the ledger: writes one log line for each record, and keeps recent ones for those who ask
 //! where a call went. Text never comes here; a record has none.
 
+mod journal;
 mod kept;
+mod log_line;
+mod scene;
+mod segments;
+mod written;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::ser::{SerializeSeq, Serializer};
 use tokio::sync::{mpsc, oneshot};
 use trunkline_runtime::log_sink::LineWriter;
-use trunkline_wire::models::{Generation, Usd};
+use trunkline_wire::models::Generation;
 use uuid::Uuid;
 
-use crate::ledger::{Entry, Record};
-use crate::view::View;
-use kept::Kept;
-pub use kept::decision_of;
+use crate::ledger::Entry;
+use journal::Journal;
+pub use kept::{Explained, Kept, Replayed, decision_of};
+use scene::Scenes;
 
-/// Records kept for questions: at a few KiB each some 30 MiB at the most.
+/// Records kept for questions.
 pub const KEPT: usize = 10_000;
+/// What they may take of memory, about: some 6 KiB each, which a record needs only where models have dozens of
+/// endpoints. There, fewer are kept.
+pub const KEPT_BYTES: usize = 64 << 20;
+/// Records taken from the queue at once.
+const AT_ONCE: usize = 256;
 
-/// Recent records, the oldest first.
+/// Recent records.
 #[derive(Default)]
-pub struct Generations(Mutex<VecDeque<Kept>>);
+pub struct Generations {
+    recent: Mutex<Recent>,
+    /// What their scenes take.
+    scenes: Arc<AtomicUsize>,
+}
+
+/// The oldest first.
+#[derive(Default)]
+struct Recent {
+    records: VecDeque<Arc<Kept>>,
+    bytes: usize,
+}
 
 impl Generations {
-    /// The generation of that id, if it is among the last [`KEPT`] of this router. It looks from the newest
-    /// on: whoever asks asks soon.
+    /// The generation of that id, if it is among those that this router keeps.
     pub fn find(&self, id: &str) -> Option<Generation> {
+        self.kept(id).map(|kept| kept.generation())
+    }
+
+    /// The record of that id with its decision drawn again, if it is among those that this router keeps.
+    pub fn explain(&self, id: &str) -> Option<Explained> {
+        self.kept(id).map(|kept| kept.explained())
+    }
+
+    /// The newest records, at most so many, the oldest of them first.
+    pub fn newest(&self, most: usize) -> Vec<Arc<Kept>> {
+        let recent = self.recent();
+        let skipped = recent.records.len().saturating_sub(most);
+        recent.records.iter().skip(skipped).map(Arc::clone).collect()
+    }
+
+    /// It looks from the newest on: whoever asks asks soon.
+    fn kept(&self, id: &str) -> Option<Arc<Kept>> {
         let id = Uuid::parse_str(id).ok()?;
-        self.recent().iter().rev().find(|kept| kept.is(id)).map(Kept::generation)
+        self.recent().records.iter().rev().find(|kept| kept.is(id)).map(Arc::clone)
     }
 
-    fn recent(&self) -> MutexGuard<'_, VecDeque<Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, record: Box<Record>) {
-        let kept = Kept::new(record);
+    fn keep(&self, kept: Arc<Kept>) {
         let mut recent = self.recent();
-        if recent.len() >= KEPT {
-            recent.pop_front();
+        recent.bytes += kept.size();
+        recent.records.push_back(kept);
+        while recent.records.len() > KEPT || recent.bytes + self.scenes.load(Relaxed) > KEPT_BYTES {
+            let Some(oldest) = recent.records.pop_front() else { return };
+            recent.bytes -= oldest.size();
         }
-        recent.push_back(kept);
     }
 }
 
-/// Empties the ledger's queue until every sender is gone.
-pub async fn write(
-    mut queue: mpsc::Receiver<Entry>,
+/// Takes the ledger's records; cheap to clone. The clone that outlives the task has the last of them.
+#[derive(Clone)]
+pub struct Background(Arc<tokio::sync::Mutex<Desk>>);
+
+/// What records go through.
+struct Desk {
+    queue: mpsc::Receiver<Entry>,
     generations: Arc<Generations>,
     lines: Option<LineWriter>,
-) {
-    let mut line = Vec::new();
-    while let Some(entry) = queue.recv().await {
+    line: Vec<u8>,
+    scenes: Scenes,
+    journal: Option<Journal>,
+}
+
+impl Background {
+    /// Takes from `queue`, logs to `lines`, and keeps on the disk in `folder`, for a router whose store is
+    /// there too.
+    pub fn new(
+        queue: mpsc::Receiver<Entry>,
+        generations: Arc<Generations>,
+        lines: Option<LineWriter>,
+        folder: Option<PathBuf>,
+    ) -> Self {
+        let scenes = Scenes::counted(Arc::clone(&generations.scenes));
+        let (line, journal) = (Vec::new(), folder.map(Journal::new));
+        let desk = Desk { queue, generations, lines, line, scenes, journal };
+        Self(Arc::new(tokio::sync::Mutex::new(desk)))
+    }
+
+    /// Reads back what an earlier process kept, and then takes records until every sender is gone.
+    pub async fn run(self) {
+        let mut desk = self.0.lock().await;
+        desk.recall().await;
+        let mut taken = Vec::with_capacity(AT_ONCE);
+        loop {
+            let due = desk.journal.as_ref().and_then(Journal::due);
+            let desk = &mut *desk;
+            tokio::select! {
+                count = desk.queue.recv_many(&mut taken, AT_ONCE) => {
+                    if count == 0 {
+                        return;
+                    }
+                    taken.drain(..).for_each(|entry| desk.take(entry));
+                }
+                () = journal::at(due) => {}
+            }
+            if let Some(journal) = &mut desk.journal {
+                journal.write_if_due();
+            }
+        }
+    }
+
+    /// Takes what is left and waits until it is on the disk. For the end, when [`Self::run`] was dropped.
+    pub async fn finish(self) {
+        let mut desk = self.0.lock().await;
+        while let Ok(entry) = desk.queue.try_recv() {
+            desk.take(entry);
+        }
+        if let Some(journal) = &mut desk.journal {
+            journal.write_all().await;
+        }
+    }
+}
+
+impl Desk {
+    async fn recall(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        for kept in journal.recall(Arc::clone(&self.generations.scenes)).await {
+            self.generations.keep(Arc::new(kept));
+        }
+    }
+
+    fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Record(record) => {
-                if let Some(lines) = &lines {
-                    line.clear();
-                    if write_log_line(&record, &mut line).is_ok() {
-                        lines.write_line(&line);
+                if let Some(lines) = &self.lines {
+                    self.line.clear();
+                    if log_line::write(&record, &mut self.line).is_ok() {
+                        lines.write_line(&self.line);
                     }
                 }
-                generations.keep(record);
+                let kept = Arc::new(Kept::new(record, &mut self.scenes));
+                if let Some(journal) = &mut self.journal {
+                    journal.add(&kept);
+                }
+                self.generations.keep(kept);
             }
             Entry::Barrier(reached) => answer(reached),
         }
@@ -74,67 +182,5 @@ fn answer(reached: oneshot::Sender<()>) {
     let _ = reached.send(());
 }
 
-/// One line of JSON. The decision is left out: it is large, and `GET /v1/generation` has it.
-fn write_log_line(record: &Record, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    #[derive(serde::Serialize)]
-    struct Line<'a> {
-        timestamp_ms: u64,
-        level: &'static str,
-        message: &'static str,
-        generation: Uuid,
-        request_id: &'a str,
-        key: Option<&'a str>,
-        operation: &'a str,
-        model: &'a str,
-        endpoint: Option<&'a str>,
-        outcome: &'a str,
-        error_type: Option<&'a str>,
-        revision: Option<u64>,
-        #[serde(serialize_with = "write_attempts")]
-        attempts: &'a Record,
-        tokens_in: u64,
-        tokens_out: u64,
-        cost_usd: Usd,
-        first_content_ms: Option<u64>,
-        took_ms: u64,
-    }
-    let view = record.decision.as_ref().map(|decision| &*decision.view);
-    let tokens = record.settlement.map(|s| s.tokens).unwrap_or_default();
-    let line = Line {
-        timestamp_ms: record.arrived_unix_ms,
-        level: "INFO",
-        message: "call",
-        generation: record.generation,
-        request_id: &record.request_id,
-        key: record.key.as_ref().map(|holder| holder.tenant.key.as_str()),
-        operation: record.operation.name(),
-        model: &record.model,
-        endpoint: record.serving_endpoint().and_then(|at| name_at(view?, at)),
-        outcome: record.ending.as_str(),
-        error_type: record.error.map(|error| error.row().name),
-        revision: view.map(|view| view.snapshot.revision),
-        attempts: record,
-        tokens_in: tokens.input,
-        tokens_out: tokens.output,
-        cost_usd: Usd(record.settlement.map_or(0, |s| s.cost.total().0)),
-        first_content_ms: record.first_content_ms,
-        took_ms: record.took_ms,
-    };
-    serde_json::to_writer(to, &line)
-}
-
-/// Each try as endpoint, outcome and milliseconds.
-fn write_attempts<S: Serializer>(record: &Record, to: S) -> Result<S::Ok, S::Error> {
-    let view = record.decision.as_ref().map(|decision| &*decision.view);
-    let mut list = to.serialize_seq(Some(record.attempts.len()))?;
-    for attempt in &record.attempts {
-        let endpoint = view.and_then(|view| name_at(view, attempt.endpoint));
-        let outcome = attempt.failure.map_or("ok", |kind| kind.as_str());
-        list.serialize_element(&(endpoint.unwrap_or_default(), outcome, attempt.took_ms))?;
-    }
-    list.end()
-}
-
-fn name_at(view: &View, endpoint: usize) -> Option<&str> {
-    view.lanes.get(endpoint).map(|lane| &*lane.name)
-}
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 use trunkline_core::draw::Rng;
+use trunkline_core::facts::Facts;
 use trunkline_core::failure::FailureKind;
 use trunkline_core::plan::Plan;
 use trunkline_core::usage::{Cost, TokenCounts, cost};
@@ -68,6 +69,8 @@ pub struct Decision {
     pub plan: Arc<Plan>,
     /// The seed it was drawn with.
     pub seed: u64,
+    /// What was known of the call.
+    pub facts: Facts,
 }
 
 /// Whose counts a settlement uses.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::sync::oneshot;
 use trunkline_core::breaker::Admission as Breaker;
 use trunkline_core::facts::Facts;
 use trunkline_core::plan::{self, Plan};
@@ -63,6 +64,8 @@ pub struct Arrival {
     pub tags: Vec<(String, String)>,
     /// How long the caller will wait.
     pub timeout: Option<Duration>,
+    /// Who is told of the decision, if anybody asked to be.
+    pub explain: Option<oneshot::Sender<Decision>>,
 }
 
 /// The answer to a call.
@@ -108,14 +111,19 @@ fn prepare(
     let facts = facts_of(&peek, &view.snapshot, &holder.tenant, arrival.session.as_deref())?;
     let seed = router.ledger.seed();
     let plan = Arc::new(draw(router, &view, &holder, &facts, seed));
-    let decision = Decision { view: Arc::clone(&view), plan: Arc::clone(&plan), seed };
+    let model = facts.models.first().and_then(|m| view.model_load(m));
+    let input_tokens = facts.input_tokens;
+    let decision = Decision { view: Arc::clone(&view), plan: Arc::clone(&plan), seed, facts };
+    if let Some(tell) = arrival.explain {
+        // Whoever asked may have left.
+        let _ = tell.send(decision.clone());
+    }
     record.write(|r| r.decision = Some(decision));
     if plan.turns.is_empty() {
         return Err(why_no_turn(router, &view, &plan, &peek.model));
     }
-    let model = facts.models.first().and_then(|m| view.model_load(m)).map(|load| load.begin_call());
+    let model = model.map(|load| load.begin_call());
     let permits = Permits { router: router_permit, key: key_permit, model };
-    let input_tokens = facts.input_tokens;
     Ok(Prepared { view, plan, seed, peek, permits, input_tokens, timeout: arrival.timeout })
 }
 

@@ -2,6 +2,7 @@
 //! in flight where something is drained. It is written when one of these changed, and not more often than
 //! the cluster can take: other routers' signs change nothing here, so no sign ever causes another.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use trunkline_spec::router::{DrainedLoad, MAX_NAMED_NACKS, NackRecord, RouterRec
 use trunkline_store::keys::{Key, Segment};
 use trunkline_store::{LeaseId, Store, StoreError, Txn};
 
+use crate::config::Config;
 use crate::ingress::grpc::digest_hex;
 use crate::pipeline::Router;
 use crate::view::View;
@@ -43,12 +45,29 @@ pub struct Identity {
     pub node: Arc<str>,
     /// Where callers reach it.
     pub address: String,
+    /// Where other routers reach its admin API, as a URL; empty when it only knows an address that stands for
+    /// all of its host's.
+    pub admin_url: String,
     /// Where it stands.
     pub zone: Zone,
 }
 
+impl Identity {
+    /// The router of this configuration, whose public port and admin API listen there.
+    pub fn of(config: &Config, public: SocketAddr, admin: SocketAddr) -> Self {
+        let scheme = if config.admin_tls.is_some() { "https" } else { "http" };
+        let bound = (!admin.ip().is_unspecified()).then(|| format!("{scheme}://{admin}"));
+        Self {
+            node: config.node_id.clone().unwrap_or_else(made_up_name).into(),
+            address: public.to_string(),
+            admin_url: config.advertise_admin.clone().or(bound).unwrap_or_default(),
+            zone: config.zone.clone(),
+        }
+    }
+}
+
 /// A name for a router that was given none: the host's and a random part.
-pub fn made_up_name() -> String {
+fn made_up_name() -> String {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let host: String = host.unwrap_or_default().chars().filter(plain).take(HOST_CHARS).collect();
@@ -271,6 +290,7 @@ pub fn reading(router: &Router, identity: &Identity, view: &View) -> RouterRecor
     });
     RouterRecord {
         address: identity.address.clone(),
+        admin_url: identity.admin_url.clone(),
         zone: identity.zone.as_str().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         applied_revision: view.applied_revision(),

@@ -1,12 +1,17 @@
-//! A prober that wants certificates hears routers that show one, and nobody else.
+//! Where certificates are asked for, a router shows its own: probers hear it, other routers answer it, and
+//! nobody without one gets anywhere.
 
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::Request;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use trunkline_proto::admin::v1::ExplainRequest;
+use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
 use trunkline_proto::health::v1::health_evidence_service_client::HealthEvidenceServiceClient;
 use trunkline_tests::authority::Authority;
 use trunkline_tests::cluster::{Cluster, until};
+use trunkline_tests::json::chat;
 use trunkline_tests::process::{Process, beside};
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router;
@@ -47,6 +52,41 @@ async fn a_prober_hears_routers_that_show_a_certificate_and_nobody_else() {
     };
     assert!(!heard, "somebody without a certificate was let in");
     assert_eq!(routers().await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routers_that_want_certificates_find_each_others_records() {
+    let authority = Authority::new();
+    let [cert, key] = authority.issue("router");
+    let tls = json!({"admin_tls": {"cert": cert, "key": key, "client_ca": authority.ca()}});
+    let provider = Provider::start("alpha").await.serving("m");
+    let cluster = Cluster::plan().routers(2).probers(0).providers(&[&provider]).config(tls);
+    let cluster = cluster.start_unmeasured().await;
+    let reply = cluster.routers[0].client().chat(&chat("m")).await;
+
+    let [cert, key] = authority.issue("operator").map(|path| std::fs::read(path).expect("a file"));
+    let ca = Certificate::from_pem(std::fs::read(authority.ca()).expect("a file"));
+    let url = format!("https://{}", cluster.routers[1].admin);
+    let nameless = ClientTlsConfig::new().ca_certificate(ca);
+    let named = nameless.clone().identity(Identity::from_pem(cert, key));
+    let explain = async |tls: ClientTlsConfig| {
+        let endpoint = Endpoint::from_shared(url.clone()).expect("an address");
+        let endpoint = endpoint.tls_config(tls).expect("TLS");
+        let generation_id = reply.head.generation().to_owned();
+        let mut request = Request::new(ExplainRequest { generation_id, only_here: false });
+        let bearer = format!("Bearer {}", router::KEY).parse().expect("a key is visible text");
+        request.metadata_mut().insert("authorization", bearer);
+        let mut client = AdminServiceClient::new(endpoint.connect_lazy());
+        client.explain(request).await.map(|found| found.into_inner())
+    };
+    until("the other router's record is found", async || {
+        let found = explain(named.clone()).await.ok();
+        found.is_some_and(|f| {
+            f.identical && f.generation.unwrap_or_default().router_id == "router-0"
+        })
+    })
+    .await;
+    assert!(explain(nameless).await.is_err(), "somebody without a certificate was let in");
 }
 
 fn listening(line: &str) -> Option<(std::net::SocketAddr, String)> {

@@ -254,3 +254,29 @@ async fn a_drain_is_proven_only_when_no_router_has_a_call_there() {
     drop(exchange);
     until("it is proven", async || drain()["state"] == "proven").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_explained_by_whichever_router_is_asked() {
+    let etcd = Etcd::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start("a").await.serving("m");
+    let mut all = Vec::new();
+    for name in ["r1", "r2", "r3"] {
+        let setup = on(&etcd, &folder.path().join(name), &[&provider]);
+        all.push(setup.config(json!({"node_id": name})).start().await);
+    }
+    until("all three are known", async || routers(&all[2]).len() == 3).await;
+    let reply = all[0].client().chat(&chat("m")).await;
+    for router in &all {
+        let answer = reads(router, &["explain", reply.head.generation()]);
+        assert_eq!((&answer["router"], &answer["identical"]), (&json!("r1"), &json!(true)));
+        assert_eq!(answer["attempts"][0]["provider"], "a");
+    }
+    let told = |id: &str| String::from_utf8(command(&all[1], &["explain", id]).stderr).unwrap();
+    let nowhere = told("01900000-0000-7000-8000-000000000000");
+    assert!(nowhere.contains("on any of 3 routers"), "{nowhere}");
+    all[0].process.freeze();
+    let frozen = told(reply.head.generation());
+    all[0].process.thaw();
+    assert!(frozen.contains("could not ask r1"), "{frozen}");
+}

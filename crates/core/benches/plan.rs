@@ -1,4 +1,5 @@
-//! How long a decision takes: a whole plan and one pick, over 5 and 200 endpoints.
+//! How long a decision takes: a whole plan and one pick, over 5 and 200 endpoints; and how long it takes to try
+//! another policy on 100,000 recorded calls.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -9,9 +10,10 @@ use trunkline_core::catalog::{
 use trunkline_core::draw::{Rng, Ticket, two_draws};
 use trunkline_core::facts::Facts;
 use trunkline_core::id::{EndpointId, KeyId, ModelId, ProviderId, Region, Zone};
+use trunkline_core::impact::{Past, impact};
 use trunkline_core::money::PicoUsd;
 use trunkline_core::plan::{LocalLayer, LocalLoad, draw};
-use trunkline_core::policy::{Policy, Tenant};
+use trunkline_core::policy::{Policy, Strategy, Tenant};
 use trunkline_core::snapshot::Snapshot;
 
 fn endpoint(at: usize) -> Endpoint {
@@ -87,5 +89,42 @@ fn decisions(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decisions);
+/// Recorded calls that are decided again.
+const RECORDED: u64 = 100_000;
+
+fn recorded(c: &mut Criterion) {
+    let tenant = Tenant::unrestricted(KeyId::new("bench"));
+    let facts =
+        Facts { models: vec![ModelId::new("model")], input_tokens: 500, ..Facts::default() };
+    let mut group = c.benchmark_group("impact");
+    group.sample_size(10);
+    for endpoints in [5, 20] {
+        let before = snapshot(endpoints);
+        let policy = Policy { strategy: Strategy::Price, ..Policy::default() };
+        let after = Snapshot::new(1, policy, Vec::new(), before.endpoints.clone());
+        let mut loads: Vec<(EndpointId, LocalLoad)> = before
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(at, state)| (state.endpoint.id, Busy.load(at)))
+            .collect();
+        loads.sort_by_key(|(id, _)| *id);
+        group.bench_function(format!("{RECORDED} calls/{endpoints}"), |b| {
+            b.iter(|| {
+                let past = |seed| Past {
+                    asked: "model",
+                    facts: &facts,
+                    tenant: &tenant,
+                    loads: loads.clone(),
+                    seed,
+                    tokens: Some((500, 100)),
+                };
+                black_box(impact(&before, &after, (0..RECORDED).map(past)))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decisions, recorded);
 criterion_main!(benches);

@@ -34,6 +34,21 @@ pub enum Admission {
     Cooling,
 }
 
+impl Admission {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Admitted, Self::Trial, Self::Ejected, Self::Cooling];
+
+    /// The name in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Trial => "trial",
+            Self::Ejected => "ejected",
+            Self::Cooling => "cooling",
+        }
+    }
+}
+
 /// How a try ended, as far as health is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -42,6 +42,25 @@ pub enum Exclusion {
 }
 
 impl Exclusion {
+    /// All of them, in their order.
+    pub const ALL: [Self; 15] = [
+        Self::Drained,
+        Self::ZeroWeight,
+        Self::ConfigError,
+        Self::Capability,
+        Self::ContextWindow,
+        Self::MaxOutput,
+        Self::PolicyDataRule,
+        Self::KeyDataRule,
+        Self::KeyProvider,
+        Self::RequestDataRule,
+        Self::NotInOnly,
+        Self::Ignored,
+        Self::Quantization,
+        Self::Parameter,
+        Self::MaxPrice,
+    ];
+
     /// The name in records and error bodies.
     pub const fn as_str(self) -> &'static str {
         match self {

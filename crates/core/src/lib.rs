@@ -28,5 +28,8 @@ pub mod throttle;
 pub mod voter;
 pub mod window;
 
+pub mod impact;
+pub mod replay;
+
 #[cfg(test)]
 mod story;

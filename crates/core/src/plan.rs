@@ -51,6 +51,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Drawn,
+        Self::Affinity,
+        Self::Ordered,
+        Self::Sorted,
+        Self::Trial,
+        Self::LocallyGood,
+        Self::LastDitch,
+    ];
+
     /// The name in records and explanations.
     pub const fn as_str(self) -> &'static str {
         match self {

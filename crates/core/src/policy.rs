@@ -23,6 +23,30 @@ pub enum Strategy {
     InverseSquarePrice,
 }
 
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Balanced,
+        Self::Price,
+        Self::Latency,
+        Self::Throughput,
+        Self::Order,
+        Self::InverseSquarePrice,
+    ];
+
+    /// The name in policies and explanations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Price => "price",
+            Self::Latency => "latency",
+            Self::Throughput => "throughput",
+            Self::Order => "order",
+            Self::InverseSquarePrice => "inverse_square_price",
+        }
+    }
+}
+
 /// Deadlines of one call, in milliseconds. `None` means the documented default formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {

@@ -29,6 +29,17 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Unknown,
+        Self::Up,
+        Self::Degraded,
+        Self::AdvisoryDown,
+        Self::ZoneDown,
+        Self::Down,
+        Self::ConfigError,
+    ];
+
     /// Whether calls may go there without being a last resort.
     pub const fn usable(self) -> bool {
         match self {

@@ -20,6 +20,8 @@ const MAX_RECORD_BYTES: usize = 256 * 1024;
 pub struct RouterRecord {
     /// Where callers reach it; empty when it does not say.
     pub address: String,
+    /// Where other routers and operators reach its admin API, as a URL; empty when it does not say.
+    pub admin_url: String,
     /// Where it stands.
     pub zone: String,
     /// Which release it runs.

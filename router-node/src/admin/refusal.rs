@@ -58,10 +58,24 @@ pub fn no_override(target: &str, what: &str) -> Status {
     because(Code::NotFound, "no_override", &message, [("target", target.to_owned())])
 }
 
-/// A generation that this router does not have.
-pub fn unknown_generation(id: &str) -> Status {
-    let message = "no such generation on this router, or it is too long ago";
-    because(Code::NotFound, "unknown_generation", message, [("generation_id", id.to_owned())])
+/// A generation that no router has which could be asked; `silent` are those that could not.
+pub fn unknown_generation(id: &str, asked: usize, silent: &[String]) -> Status {
+    let mut message = match asked {
+        0 | 1 => "no such generation on this router, or it is too long ago".to_owned(),
+        _ => format!("no such generation on any of {asked} routers, or it is too long ago"),
+    };
+    if !silent.is_empty() {
+        message.push_str("; could not ask ");
+        message.push_str(&silent.join(", "));
+    }
+    let facts = [("generation_id", id.to_owned()), ("silent", silent.join(","))];
+    because(Code::NotFound, "unknown_generation", &message, facts)
+}
+
+/// A key that is not in force.
+pub fn unknown_key(id: &str) -> Status {
+    let message = format!("key_id: there is no key {id}; name the public part of one in force");
+    because(Code::NotFound, "unknown_key", &message, [("key_id", id.to_owned())])
 }
 
 /// A policy version that is not the one in force.

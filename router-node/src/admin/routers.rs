@@ -47,6 +47,16 @@ fn member(entry: &KeyValue) -> Option<Member> {
 }
 
 impl Member {
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where its admin API is, as a URL; empty when it does not say.
+    pub fn admin_url(&self) -> &str {
+        &self.record.admin_url
+    }
+
     /// Its state, as operators see it.
     pub fn status(self, admin: &Admin, by: &Admitted) -> RouterStatus {
         let record = self.record;

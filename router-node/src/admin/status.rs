@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use tonic::Status;
-use trunkline_core::breaker::Admission;
 use trunkline_core::snapshot::EndpointState;
 use trunkline_proto::admin::v1::{
     EndpointStatus, Evidence, GetStatusRequest, GetStatusResponse, ProberStatus, ProviderStatus,
@@ -93,13 +92,7 @@ pub fn of_endpoint(view: &View, state: &EndpointState, lane: &Lane, now_ms: u64)
             passive: heard.passive > 0,
             ..Evidence::default()
         }),
-        local_breaker: match lane.load.admission(now_ms) {
-            Admission::Admitted => "admitted",
-            Admission::Trial => "trial",
-            Admission::Cooling => "cooling",
-            Admission::Ejected => "ejected",
-        }
-        .to_owned(),
+        local_breaker: lane.load.admission(now_ms).as_str().to_owned(),
     }
 }
 

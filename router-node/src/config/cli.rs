@@ -40,6 +40,9 @@ pub struct ServeArgs {
     /// The admin API
     #[arg(long, env = "TRUNKLINE_ADMIN", value_name = "ADDRESS:PORT")]
     pub admin: Option<SocketAddr>,
+    /// How other routers reach the admin API
+    #[arg(long, env = "TRUNKLINE_ADVERTISE_ADMIN", value_name = "URL")]
+    pub advertise_admin: Option<String>,
     /// The failure domain this router stands in
     #[arg(long, env = "TRUNKLINE_ZONE")]
     pub zone: Option<String>,
@@ -220,6 +223,9 @@ impl ServeArgs {
         put(&mut file.ops, self.ops.map(|a| a.to_string()));
         put(&mut file.admin, self.admin.map(|a| a.to_string()));
         put(&mut file.zone, self.zone.clone());
+        if self.advertise_admin.is_some() {
+            self.advertise_admin.clone_into(&mut file.advertise_admin);
+        }
         if self.node_id.is_some() {
             self.node_id.clone_into(&mut file.node_id);
         }

@@ -14,6 +14,8 @@ pub struct ConfigFile {
     pub ops: String,
     /// Where the admin API is: an IP address and a port. Beyond loopback it needs `admin_tls`.
     pub admin: String,
+    /// How other routers reach the admin API to find the record of a call: a URL such as `https://router-0:9091`. Where it listens when left out; on `0.0.0.0` the others are then not told.
+    pub advertise_admin: Option<String>,
     /// The failure domain this router stands in, such as a data centre; probers see faults by zone.
     pub zone: String,
     /// This router's name in the store, unique in the cluster; the host's name and a random part when left out.
@@ -49,6 +51,7 @@ impl Default for ConfigFile {
             listen: "0.0.0.0:8080".into(),
             ops: "0.0.0.0:9090".into(),
             admin: "127.0.0.1:9091".into(),
+            advertise_admin: None,
             zone: "default".into(),
             node_id: None,
             store: StoreEntry::Embedded { dir: "./data".into() },

@@ -31,6 +31,7 @@ pub(super) fn resolve(file: &ConfigFile, folder: &Path) -> Result<Config, Proble
         listen: reading.address("listen", &file.listen),
         ops: reading.address("ops", &file.ops),
         admin: reading.address("admin", &file.admin),
+        advertise_admin: file.advertise_admin.as_ref().map(|url| reading.admin_url(url)),
         zone: Zone::new(&reading.name("zone", &file.zone)),
         node_id: file.node_id.as_ref().map(|id| reading.name("node_id", id)),
         store: reading.store(&file.store),
@@ -83,6 +84,16 @@ impl Reading<'_> {
             self.problems.add(path, format!("`{text}` is not an address; {hint}"));
             SocketAddr::from(([0, 0, 0, 0], 0))
         })
+    }
+
+    fn admin_url(&mut self, text: &str) -> String {
+        let url: Option<http::Uri> = text.parse().ok();
+        let known = |url: &http::Uri| matches!(url.scheme_str(), Some("http" | "https"));
+        if !url.is_some_and(|url| known(&url) && url.authority().is_some()) {
+            let message = format!("`{text}` is not a URL; write `https://HOST:PORT`");
+            self.problems.add("advertise_admin", message);
+        }
+        text.to_owned()
     }
 
     fn name(&mut self, path: &str, name: &str) -> String {

@@ -92,7 +92,7 @@ mod tests {
 
     fn line() -> Line {
         let (node, zone) = (Arc::from("r1"), Zone::new("a"));
-        Line::new(Identity { node, address: String::new(), zone })
+        Line::new(Identity { node, address: String::new(), admin_url: String::new(), zone })
     }
 
     fn id(text: &str) -> EndpointId {

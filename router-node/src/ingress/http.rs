@@ -15,6 +15,7 @@ use trunkline_wire::error::{ErrorBody, ErrorType};
 use trunkline_wire::operation::Operation;
 
 use crate::ingress::body::Payload;
+use crate::ingress::decision;
 use crate::ingress::pages;
 use crate::ledger::{CameBy, OpenRecord};
 use crate::pipeline::{self, Answer, Arrival, Router};
@@ -96,6 +97,7 @@ impl Public {
                 return identified(router, error_response(&rejection), &ids);
             }
         };
+        let (explain, awaited) = decision::asked(&head.headers);
         let arrival = Arrival {
             operation,
             body,
@@ -103,14 +105,18 @@ impl Public {
             session: text(&head.headers, "x-session-id").map(str::to_owned),
             tags: tags(&head.headers),
             timeout: timeout(&head.headers),
+            explain,
         };
-        let response = match pipeline::run(router, arrival, record).await {
+        let mut response = match pipeline::run(router, arrival, record).await {
             Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
             Ok(Answer::Stream(stream)) => {
                 stream_response(Payload::events(operation, stream, ids.generation_text()))
             }
             Err(rejection) => error_response(&rejection),
         };
+        if let Some(awaited) = awaited {
+            awaited.write(response.headers_mut());
+        }
         identified(router, response, &ids)
     }
 }

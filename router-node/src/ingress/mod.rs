@@ -2,6 +2,7 @@
 //! pipeline takes, and the pipeline's answer into what its caller reads.
 
 pub mod body;
+pub mod decision;
 pub mod grpc;
 pub mod http;
 pub mod pages;

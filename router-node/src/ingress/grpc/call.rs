@@ -101,6 +101,7 @@ impl Call {
             session: caller.session().map(str::to_owned),
             tags: tags.into_iter().take(MAX_TAGS).collect(),
             timeout: caller.timeout(),
+            explain: None,
         };
         match pipeline::run(&router, arrival, record).await {
             Ok(answer) => Ok(Answered { ids, answer }),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tonic::Status;
 use trunkline_core::facts::Facts;
-use trunkline_core::policy::Strategy;
+use trunkline_core::id::ModelId;
 use trunkline_core::snapshot::Snapshot;
 use trunkline_proto::inference::v1::{
     ChatRequest, Decision, ExplainRouteRequest, Message, Role, RouteFacts, message,
@@ -27,7 +27,7 @@ use crate::view::View;
 
 /// The prompt of a call that nobody described, in tokens: no call is without one, and with none every price
 /// would be the same.
-const USUAL_PROMPT: u64 = 1_000;
+pub const USUAL_PROMPT: u64 = 1_000;
 
 /// Decides where a call of `holder` would go.
 ///
@@ -42,13 +42,43 @@ pub fn explain(
     let given = asked.facts.clone().unwrap_or_default();
     let seed = asked.seed.unwrap_or_else(|| router.ledger.seed());
     let facts = facts(view, holder, asked)?;
+    Ok(Decision { facts: Some(given), ..decide(router, view, holder, facts, seed) })
+}
+
+/// Draws as a call of `holder` with these facts would be drawn for now.
+pub fn decide(
+    router: &Router,
+    view: &Arc<View>,
+    holder: &KeyHolder,
+    facts: Facts,
+    seed: u64,
+) -> Decision {
     let plan = Arc::new(pipeline::draw(router, view, holder, &facts, seed));
-    let drawn = ledger::Decision { view: Arc::clone(view), plan, seed };
-    let mut said = decision::message(&generations::decision_of(drawn));
-    said.facts = Some(given);
-    said.strategy = strategy(&view.snapshot, &facts).to_owned();
-    said.table_digest = decision::hex(&view.table.digest);
-    Ok(said)
+    let strategy = strategy_name(&view.snapshot, &facts).to_owned();
+    let said = facts_message(&facts);
+    let drawn = ledger::Decision { view: Arc::clone(view), plan, seed, facts };
+    Decision {
+        strategy,
+        facts: Some(said),
+        table_digest: decision::hex(&view.table.digest),
+        ..decision::message(&generations::decision_of(drawn))
+    }
+}
+
+/// What decisions know of a call. The name that was asked for is not among it, only what it stands for.
+pub fn facts_message(facts: &Facts) -> RouteFacts {
+    let mut models = facts.models.iter().map(ModelId::to_string);
+    RouteFacts {
+        model: models.next().unwrap_or_default(),
+        models: models.collect(),
+        prompt_tokens: facts.input_tokens,
+        max_completion_tokens: facts.max_output_tokens,
+        tools: facts.needs.tools,
+        json_schema: facts.needs.json_schema,
+        images: facts.needs.images,
+        parameters: facts.parameters.clone(),
+        ..RouteFacts::default()
+    }
 }
 
 /// The facts as a call's body would give them, so that names, suffixes and preferences mean the same.
@@ -94,15 +124,8 @@ fn check(given: &RouteFacts) -> Result<(), BadField> {
 }
 
 /// How the weights of the model asked for are formed, in the words of the policy document.
-fn strategy(snapshot: &Snapshot, facts: &Facts) -> &'static str {
+pub fn strategy_name(snapshot: &Snapshot, facts: &Facts) -> &'static str {
     let policy = &snapshot.policy;
     let model = facts.models.first();
-    match model.map_or(policy.strategy, |model| Snapshot::strategy(policy, model)) {
-        Strategy::Balanced => "balanced",
-        Strategy::Price => "price",
-        Strategy::Latency => "latency",
-        Strategy::Throughput => "throughput",
-        Strategy::Order => "order",
-        Strategy::InverseSquarePrice => "inverse_square_price",
-    }
+    model.map_or(policy.strategy, |model| Snapshot::strategy(policy, model)).as_str()
 }
