@@ -1,9 +1,16 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod document;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use document::{
+    ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs, PolicyVerb,
+    RollbackArgs, SchemaArgs, SchemaKind, ShowArgs, ValidateArgs,
+};
 
 /// Operates a Trunkline cluster, through any of its routers.
 #[derive(Clone, Debug, Parser)]
@@ -65,13 +72,20 @@ pub enum Verb {
     /// Change how much of a model's traffic a target gets
     #[command(subcommand)]
     Weight(WeightVerb),
-    /// Say that the stored catalog is meant
+    /// Review the catalog, put it in force and roll it back
     #[command(subcommand)]
     Catalog(CatalogVerb),
     /// Say why a call went where it went
     Explain(ExplainArgs),
     /// Write the completion script of a shell
     Completion(CompletionArgs),
+    /// Review the policy, put it in force and roll it back
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// Write the JSON Schema of a document
+    Schema(SchemaArgs),
+    /// Say where prompts can go, whatever fails
+    Dataflow(DataflowArgs),
 }
 
 /// Flags of `status`.
@@ -185,6 +199,9 @@ pub struct WeightSetArgs {
 pub enum CatalogVerb {
     /// Let through a catalog that routers hold back because it takes so much away
     Confirm(CatalogConfirmArgs),
+    /// What every document can do.
+    #[command(flatten)]
+    Document(DocumentVerb),
 }
 
 /// Flags of `catalog confirm`.

@@ -10,4 +10,9 @@ pub mod status;
 pub mod undrain;
 pub mod weight;
 
+pub mod dataflow;
+pub mod document;
+pub mod policy;
+pub mod schema;
+
 mod edited;

@@ -20,19 +20,25 @@ pub use failure::Failure;
 /// What went wrong, which is also the exit code.
 pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let format = cli.output;
-    if let Verb::Completion(args) = &cli.verb {
-        return commands::completion::run(args, out);
-    }
-    let mut admin = connect::connect(&cli.connection).await?;
+    let to = &cli.connection;
+    // Only where it is needed: some verbs work without a router.
+    let admin = || connect::connect(to);
     match cli.verb {
-        Verb::Status(args) => commands::status::run(&mut admin, args, format, out).await,
-        Verb::Get(args) => commands::get::run(&mut admin, args, format, out).await,
-        Verb::Describe(args) => commands::describe::run(&mut admin, args, format, out).await,
-        Verb::Drain(args) => commands::drain::run(&mut admin, args, format, out).await,
-        Verb::Undrain(args) => commands::undrain::run(&mut admin, args, format, out).await,
-        Verb::Weight(verb) => commands::weight::run(&mut admin, verb, format, out).await,
-        Verb::Catalog(verb) => commands::catalog::run(&mut admin, verb, format, out).await,
-        Verb::Explain(args) => commands::explain::run(&mut admin, args, format, out).await,
+        Verb::Status(args) => commands::status::run(&mut admin().await?, args, format, out).await,
+        Verb::Get(args) => commands::get::run(&mut admin().await?, args, format, out).await,
+        Verb::Describe(args) => {
+            commands::describe::run(&mut admin().await?, args, format, out).await
+        }
+        Verb::Drain(args) => commands::drain::run(&mut admin().await?, args, format, out).await,
+        Verb::Undrain(args) => commands::undrain::run(&mut admin().await?, args, format, out).await,
+        Verb::Weight(verb) => commands::weight::run(&mut admin().await?, verb, format, out).await,
+        Verb::Catalog(verb) => commands::catalog::run(to, verb, format, out).await,
+        Verb::Explain(args) => commands::explain::run(&mut admin().await?, args, format, out).await,
         Verb::Completion(args) => commands::completion::run(&args, out),
+        Verb::Policy(verb) => commands::policy::run(to, verb, format, out).await,
+        Verb::Schema(args) => commands::schema::run(&args, out),
+        Verb::Dataflow(args) => {
+            commands::dataflow::run(&mut admin().await?, args, format, out).await
+        }
     }
 }

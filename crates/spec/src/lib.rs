@@ -4,6 +4,7 @@
 
 pub mod canonical;
 pub mod catalog;
+pub mod diff;
 pub mod error;
 pub mod keys;
 pub mod load;
@@ -16,6 +17,7 @@ pub mod reference;
 pub mod router;
 mod shape;
 mod tree;
+pub mod versioned;
 
 pub use error::{Problem, Problems};
 pub use load::{Loaded, MAX_DOCUMENT_BYTES, load};
