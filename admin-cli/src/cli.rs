@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use document::{
-    ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs, PolicyVerb,
-    RollbackArgs, SchemaArgs, SchemaKind, ShowArgs, ValidateArgs,
+    ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs,
+    PolicyTestArgs, PolicyVerb, RollbackArgs, SchemaArgs, SchemaKind, ShowArgs, ValidateArgs,
 };
 
 /// Operates a Trunkline cluster, through any of its routers.

@@ -13,6 +13,7 @@ pub mod weight;
 pub mod dataflow;
 pub mod document;
 pub mod policy;
+mod policy_test;
 pub mod schema;
 
 mod edited;

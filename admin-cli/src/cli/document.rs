@@ -10,6 +10,8 @@ pub enum PolicyVerb {
     /// What every document can do.
     #[command(flatten)]
     Document(DocumentVerb),
+    /// Try a policy on cases: what a call asks for and how providers are → the plan that must come out
+    Test(PolicyTestArgs),
 }
 
 /// Verbs about a document that has versions.
@@ -128,6 +130,16 @@ pub struct RollbackArgs {
     pub how: HowArgs,
 }
 
+/// Flags of `policy test`.
+#[derive(Clone, Debug, Args)]
+pub struct PolicyTestArgs {
+    /// The policy.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// The cases, in YAML or JSON; they name their catalog
+    pub cases: PathBuf,
+}
+
 /// Flags of `schema`.
 #[derive(Clone, Debug, Args)]
 pub struct SchemaArgs {
@@ -147,6 +159,8 @@ pub enum SchemaKind {
     Keys,
     /// Drains and pinned weights.
     Overrides,
+    /// Cases for `policy test`.
+    Cases,
 }
 
 /// Flags of `dataflow`.

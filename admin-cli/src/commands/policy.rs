@@ -5,6 +5,7 @@ use std::io::Write;
 use trunkline_spec::versioned::Versioned;
 
 use super::document::Command;
+use super::policy_test;
 use crate::Failure;
 use crate::cli::{Connection, Format, PolicyVerb};
 
@@ -23,5 +24,6 @@ pub async fn run(
             let command = Command { kind: Versioned::Policy, connection: to, format };
             command.run(verb, out).await
         }
+        PolicyVerb::Test(args) => policy_test::run(&args, format, out),
     }
 }

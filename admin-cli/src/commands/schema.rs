@@ -18,6 +18,7 @@ pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<(), Failure> {
         SchemaKind::Catalog => Kind::Catalog,
         SchemaKind::Keys => Kind::Keys,
         SchemaKind::Overrides => Kind::Overrides,
+        SchemaKind::Cases => Kind::Cases,
     };
     Ok(render::value(&schema(kind), out)?)
 }

@@ -3,6 +3,7 @@
 //! problem reported where it stands. It does no I/O: callers bring the text.
 
 pub mod canonical;
+pub mod cases;
 pub mod catalog;
 pub mod diff;
 pub mod error;

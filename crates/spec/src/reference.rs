@@ -7,6 +7,7 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde_json::Value;
 
+use crate::cases::CasesDocument;
 use crate::catalog::CatalogDocument;
 use crate::keys::KeysDocument;
 use crate::overrides::OverridesDocument;
@@ -23,11 +24,14 @@ pub enum Kind {
     Keys,
     /// Drains and pinned weights.
     Overrides,
+    /// Cases that a policy must pass.
+    Cases,
 }
 
 impl Kind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 4] = [Self::Catalog, Self::Policy, Self::Keys, Self::Overrides];
+    pub const ALL: [Self; 5] =
+        [Self::Catalog, Self::Policy, Self::Keys, Self::Overrides, Self::Cases];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Keys => "keys",
             Self::Overrides => "overrides",
+            Self::Cases => "cases",
         }
     }
 }
@@ -47,6 +52,7 @@ pub fn schema(kind: Kind) -> Value {
         Kind::Policy => schema_of::<PolicyDocument>(),
         Kind::Keys => schema_of::<KeysDocument>(),
         Kind::Overrides => schema_of::<OverridesDocument>(),
+        Kind::Cases => schema_of::<CasesDocument>(),
     }
 }
 

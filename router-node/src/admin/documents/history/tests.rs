@@ -79,7 +79,11 @@ fn the_oldest_are_forgotten_by_number_and_by_size() {
     };
     assert!(of(99, 1).forgotten(100).is_empty());
     assert_eq!(of(100, 1).forgotten(100), [Key::History(1).to_string()]);
-    assert_eq!(of(20, 1 << 10).forgotten(100).len(), 13, "seven of a MiB and a little fit in eight");
+    assert_eq!(
+        of(20, 1 << 10).forgotten(100).len(),
+        13,
+        "seven of a MiB and a little fit in eight"
+    );
     assert_eq!(of(300, 1).forgotten(100).len(), MAX_FORGOTTEN_AT_ONCE);
 }
 
