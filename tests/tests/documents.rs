@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::json::{chat, overlay};
 use trunkline_tests::operator::Operator;
+use trunkline_tests::process::beside;
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router::{Router, Setup};
 
@@ -191,7 +193,7 @@ async fn mistakes_are_told_with_their_lines_and_nothing_is_written() {
         &["policy", "apply", "-f", &file, "--reason", "r", "--force"],
     ] {
         let told = desk.operator.is_told(1, verb);
-        assert!(told.contains("policy.yaml:3:3: aliases.fast"), "{told}");
+        assert!(told.contains("policy.yaml:3:9: aliases.fast"), "{told}");
         assert!(told.contains("did you mean `m`?"), "{told}");
     }
     assert_eq!(desk.head("policy"), before);
@@ -282,7 +284,7 @@ async fn a_policy_is_tried_on_cases_without_a_router() {
              - {{name: the cheapest first, request: {{model: 'fast:floor'}}, \
                expect: {{first: [provider/a], never: [provider/x]}}}}\n\
              - name: the next stands in\n  request: {{model: fast, provider: {{order: [a, b]}}}}\n  \
-               states: [{{target: provider/a, breaker: ejected}}, {{target: provider/c, drained: true}}]\n  \
+               states: [{{target: provider/a, breaker: trial}}, {{target: provider/c, drained: true}}]\n  \
                expect: {expect}\n"
         );
         desk.file("cases.yaml", &text)
@@ -301,6 +303,19 @@ async fn a_policy_is_tried_on_cases_without_a_router() {
     let file = cases("{never: [provider/z]}");
     let told = desk.operator.is_told(1, &[&nowhere[..], &[&file]].concat());
     assert!(told.contains("the catalog has no provider/z"), "{told}");
+}
+
+#[test]
+fn the_examples_are_right_and_pass_their_cases() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
+    let file = |name: &str| format!("{examples}/{name}.yaml");
+    let passes = |words: &[&str]| {
+        let output = Command::new(beside("admin-cli")).args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    passes(&["policy", "test", "-f", &file("policy"), &file("cases")]);
+    passes(&["policy", "validate", "-f", &file("policy")]);
+    passes(&["catalog", "validate", "-f", &file("catalog")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

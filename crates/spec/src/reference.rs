@@ -66,7 +66,7 @@ const INTRODUCTION: &str = "\
 
 Written in YAML or JSON, at most 4 MiB. Unknown and repeated keys are mistakes; every mistake is reported
 with its line. `yes`, `no`, `on` and `off` are text: switches are `true` and `false`. The store keeps
-them as canonical JSON (sorted keys, no spaces, defaults left out), whose BLAKE3 hash is a policy's version.
+them as canonical JSON (sorted keys, no spaces, defaults left out), whose BLAKE3 hash is a version.
 
 Names are 1 to 128 of the letters `A-Z a-z`, digits and `. _ : / @ -`. Complete examples are in
 `deploy/examples/`.
@@ -75,9 +75,12 @@ This page is made from the types; `UPDATE_DOCS=1 cargo test -p trunkline-spec --
 again.
 ";
 
+/// How documents are put in force, between the introduction and the tables.
+const OPERATION: &str = include_str!("reference/operation.md");
+
 /// The text of `docs/documents.md`.
 pub fn documents_page() -> String {
-    let mut page = INTRODUCTION.to_owned();
+    let mut page = [INTRODUCTION, OPERATION].concat();
     let mut seen = BTreeSet::new();
     for kind in Kind::ALL {
         page.push_str(&format!("\n## {}\n", capitalized(kind.as_str())));
