@@ -113,6 +113,9 @@ pub enum Kind {
     /// What is taken out by hand.
     #[value(alias = "drain")]
     Drains,
+    /// Versions of the policy.
+    #[value(alias = "policies")]
+    Policy,
 }
 
 /// Flags of `get`.

@@ -237,7 +237,7 @@ async fn a_policy_that_lets_prompts_out_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_is_held_to_the_same_rules() {
-    let desk = Desk::with(json!({})).await;
+    let desk = Desk::with(json!({"aliases": {"fast": "m"}})).await;
     let file = desk.catalog(|catalog| {
         catalog["providers"].as_array_mut().unwrap().truncate(2);
     });
@@ -252,6 +252,8 @@ async fn a_catalog_is_held_to_the_same_rules() {
     let file = desk.catalog(|catalog| catalog["providers"] = json!([]));
     let told = desk.operator.is_told(3, &["catalog", "apply", "-f", &file, "--reason", "none"]);
     assert!(told.contains("m would have no usable endpoint left"), "{told}");
+    assert!(told.contains("fast would have no usable endpoint left"), "{told}");
+    assert!(told.contains("the policy names m, which would be gone"), "{told}");
 
     let file = desk.catalog(|catalog| {
         let mut next = catalog["providers"][0].clone();

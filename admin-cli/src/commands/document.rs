@@ -26,7 +26,8 @@ use crate::rows;
 pub use file::File;
 use planned::Planned;
 
-const VERSIONS: &[(&str, &str)] = &[
+/// How versions are listed.
+pub const VERSIONS: &[(&str, &str)] = &[
     ("VERSION", "short"),
     ("IN_FORCE", "in_force"),
     ("SINCE", "at"),

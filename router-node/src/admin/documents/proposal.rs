@@ -1,8 +1,11 @@
 //! A document that may be applied: what it would change, worked out on the state it finds.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use tonic::Status;
 use trunkline_core::dataflow::let_in;
+use trunkline_core::id::ModelId;
 use trunkline_core::policy::{ApiKey, DataRules};
 use trunkline_proto::admin::v1::{DocumentDifference, DocumentPlan};
 use trunkline_spec::manifest::Manifest;
@@ -121,6 +124,21 @@ fn writes(
     Ok(writes)
 }
 
+/// Models that the policy names, and that the catalog has no longer.
+fn orphaned(before: &Outlook, after: &Outlook) -> Option<String> {
+    let models = |outlook: &Outlook| -> BTreeSet<ModelId> {
+        outlook.catalog.endpoints.iter().map(|endpoint| endpoint.model.clone()).collect()
+    };
+    let (had, has) = (models(before), models(after));
+    let named = after.policy.routes.values().flat_map(|route| &route.models);
+    let gone: BTreeSet<&str> = named
+        .filter(|model| had.contains(*model) && !has.contains(*model))
+        .map(ModelId::as_str)
+        .collect();
+    let gone: Vec<&str> = gone.into_iter().collect();
+    (!gone.is_empty()).then(|| format!("the policy names {}, which would be gone", gone.join(", ")))
+}
+
 /// The rules that keep prompts somewhere and would no longer, and a catalog that shrinks too much.
 fn broken_rules(before: &Outlook, after: &Outlook, keys: &[ApiKey]) -> Vec<String> {
     let mut broken = Vec::new();
@@ -128,6 +146,7 @@ fn broken_rules(before: &Outlook, after: &Outlook, keys: &[ApiKey]) -> Vec<Strin
         let (removed, all) = (removal.removed, removal.before);
         broken.push(format!("{removed} of {all} endpoints would go at once"));
     }
+    broken.extend(orphaned(before, after));
     let mut check = |whose: String, was: &DataRules, is: &DataRules| {
         let endpoints = let_in((&before.catalog, was), (&after.catalog, is));
         let names: Vec<String> = endpoints.iter().take(MAX_NAMED).map(|e| e.name()).collect();
