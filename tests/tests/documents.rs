@@ -218,8 +218,31 @@ async fn a_policy_that_lets_prompts_out_is_refused() {
     let output = desk.operator.says(&plan);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(3));
-    assert!(text.contains("prompts could newly go to:"), "{text}");
-    assert!(text.contains("the data rules of the policy would let in x/m@global"), "{text}");
+    let (first, rest) = text.split_once('\n').unwrap();
+    assert!(first.starts_with("policy ") && first.contains(&before[..12]), "{first}");
+    assert_eq!(
+        rest,
+        "\n\
+CHANGED             BEFORE  AFTER
+data.jurisdictions  [\"eu\"]  [\"eu\",\"us\"]
+
+traffic that moves:
+MODEL  MOVED_PERMILLE  USABLE_BEFORE  USABLE_AFTER
+m      250             3              4
+
+prompts could newly go to:
+PROVIDER  REGION  JURISDICTION  RETENTION  TRAINING  KEYS
+x         global  us            zero       no        1
+
+against the rules: the data rules of the policy would let in x/m@global
+
+"
+    );
+    let diff = desk.operator.sees(&["policy", "diff", "-f", &file]);
+    assert_eq!(
+        diff,
+        rest.lines().skip(1).take(2).map(|line| format!("{line}\n")).collect::<String>()
+    );
     let apply = ["policy", "apply", "-f", &file, "--reason", "more room"];
     let told = desk.operator.is_told(3, &[&apply[..], &["--force"]].concat());
     assert!(told.contains("x@global (us, kept not at all, not trained on)"), "{told}");

@@ -145,4 +145,20 @@ mod tests {
     fn a_model_behind_a_route_of_its_name_is_out_of_reach() {
         assert_eq!(providers(&routed("n", &["m"]), &anyone()), ["a", "b"]);
     }
+
+    #[test]
+    fn an_endpoint_is_let_in_by_a_looser_rule_or_by_another_word_about_it() {
+        let mut before = Catalog { providers: Vec::new(), endpoints: world() };
+        before.endpoints.sort_by_key(|endpoint| endpoint.id);
+        let mut after = before.clone();
+        let eu = DataRules { jurisdictions: Some(vec!["eu".to_owned()]), ..DataRules::default() };
+        let any = DataRules::default();
+        assert_eq!(let_in((&before, &eu), (&after, &any)).len(), 2);
+        assert!(let_in((&before, &any), (&after, &eu)).is_empty());
+        for endpoint in &mut after.endpoints {
+            endpoint.jurisdiction = Some("eu".to_owned());
+        }
+        assert_eq!(let_in((&before, &eu), (&after, &eu)).len(), 2);
+        assert!(let_in((&Catalog::default(), &eu), (&after, &eu)).is_empty(), "new is not let in");
+    }
 }

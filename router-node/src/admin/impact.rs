@@ -135,4 +135,44 @@ mod tests {
         assert!(violation(&impact(301, 4, 3)).unwrap().contains("30.1 %"));
         assert!(violation(&impact(1000, 1, 0)).unwrap().contains("no usable endpoint"));
     }
+
+    /// Two endpoints of one model, in Europe and in the United States, behind an alias; all in good health.
+    fn outlook(policy: &str, drained: bool) -> Outlook {
+        let catalog = "version: 1\nproviders:\n\
+            - {id: a, base_url: https://a.example, endpoints: [{model: m, jurisdiction: eu}]}\n\
+            - {id: b, base_url: https://b.example, endpoints: [{model: m, jurisdiction: us}]}\n";
+        let catalog = trunkline_spec::catalog::parse(catalog).unwrap();
+        let policy = trunkline_spec::policy::parse(&format!("version: 1\n{policy}")).unwrap();
+        let rows = catalog.endpoints.iter().map(|endpoint| {
+            let drained = drained && endpoint.provider.as_str() == "a";
+            let weight = trunkline_core::snapshot::Weight(100);
+            let row = trunkline_core::assess::Row {
+                drained,
+                weight,
+                operator_weight: 100,
+                ..Default::default()
+            };
+            (endpoint.id, row)
+        });
+        let table = trunkline_core::assess::Table { rows: rows.collect(), ..Default::default() };
+        Outlook { catalog, policy: policy.into(), table }
+    }
+
+    #[test]
+    fn what_data_rules_keep_out_weighs_nothing() {
+        let eu = "data: {jurisdictions: [eu]}";
+        let impact = between(&outlook("", false), &outlook(eu, false));
+        assert_eq!(impact.models[0].moved_permille, 500);
+        assert_eq!(impact.models[0].usable_endpoints_after, 1);
+        let impact = between(&outlook(eu, false), &outlook(eu, true));
+        assert_eq!(impact.violations, ["m would have no usable endpoint left"]);
+    }
+
+    #[test]
+    fn names_that_lead_nowhere_any_more_are_told() {
+        let impact = between(&outlook("aliases: {fast: m}", false), &outlook("", false));
+        assert_eq!(impact.violations, ["fast would have no usable endpoint left"]);
+        let impact = between(&outlook("", false), &outlook("aliases: {m: gone}", false));
+        assert_eq!(impact.violations, ["m would have no usable endpoint left"]);
+    }
 }

@@ -138,24 +138,30 @@ pub fn wrong_document(problems: &[DocumentProblem]) -> Status {
 pub fn unsafe_document(violations: &[String], widenings: &[String]) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info("safety_rule", DOMAIN, HashMap::new());
-    let mut said = Vec::new();
     for (kind, found) in [("SAFETY", violations), ("DATAFLOW", widenings)] {
         for text in found.iter().take(MAX_LISTED) {
             details.add_precondition_failure_violation(kind, "document", shortened(text.clone()));
         }
-        let listed: Vec<&str> = found.iter().take(MAX_LISTED).map(String::as_str).collect();
-        let (listed, more) = (listed.join("; "), found.len().saturating_sub(MAX_LISTED));
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        match kind {
-            _ if found.is_empty() => {}
-            "SAFETY" => said.push(format!("{listed}{more}; --force overrules that")),
-            _ => said.push(format!(
-                "prompts could newly go to {listed}{more}; --accept-dataflow accepts that"
-            )),
-        }
+    }
+    let mut said = Vec::new();
+    if !violations.is_empty() {
+        said.push(format!("{}; --force overrules that", first_of(violations)));
+    }
+    if !widenings.is_empty() {
+        let places = first_of(widenings);
+        said.push(format!("prompts could newly go to {places}; --accept-dataflow accepts that"));
     }
     let message = format!("refused: {}", said.join(". "));
     Status::with_error_details(Code::FailedPrecondition, shortened(message), details)
+}
+
+/// The first few, and how many more there are.
+fn first_of(found: &[String]) -> String {
+    let listed: Vec<&str> = found.iter().take(MAX_LISTED).map(String::as_str).collect();
+    match found.len() - listed.len() {
+        0 => listed.join("; "),
+        more => format!("{} and {more} more", listed.join("; ")),
+    }
 }
 
 /// The version in force is not the one that an edit is based on.

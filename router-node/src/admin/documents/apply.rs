@@ -8,7 +8,9 @@ use trunkline_spec::versioned::Versioned;
 use trunkline_store::keys::Key;
 use trunkline_store::port::{Expect, Revision, Store, Txn};
 
-use super::history::{Changed, Entry, Head, History, Source, key_of, means, replaced};
+use super::history::{
+    Changed, Entry, Head, History, MIN_VERSION_CHARS, Source, key_of, means, replaced,
+};
 use super::kind_of;
 use super::proposal::{Meant, Proposal};
 use crate::admin::edit::{MAX_TRIES, followed};
@@ -42,6 +44,10 @@ pub async fn apply(
     let head = Head::of(&state, kind);
     let text = history.text_of(source, head.as_ref())?;
     let expected = asked.expected_head.clone();
+    if expected.as_ref().is_some_and(|version| (1..MIN_VERSION_CHARS).contains(&version.len())) {
+        let message = format!("write {MIN_VERSION_CHARS} digits of the version, or more");
+        return Err(refusal::bad_field("expected_head", &message));
+    }
     let expected = expected.or_else(|| head.map(|head| head.version)).unwrap_or_default();
     let mut found = (state, history);
     for _ in 0..MAX_TRIES {

@@ -23,7 +23,7 @@ const MAX_KEPT_BYTES: usize = 8 << 20;
 /// Entries forgotten in one transaction, which has room for 128 operations.
 const MAX_FORGOTTEN_AT_ONCE: usize = 64;
 /// The shortest beginning of a version that is taken for it.
-const MIN_VERSION_CHARS: usize = 8;
+pub const MIN_VERSION_CHARS: usize = 8;
 
 /// Where a document is in the store.
 pub fn key_of(kind: Versioned) -> String {

@@ -8,7 +8,7 @@ use trunkline_core::dataflow::let_in;
 use trunkline_core::id::ModelId;
 use trunkline_core::policy::{ApiKey, DataRules};
 use trunkline_proto::admin::v1::{DocumentDifference, DocumentPlan};
-use trunkline_spec::manifest::Manifest;
+use trunkline_spec::manifest::{self, Manifest};
 use trunkline_spec::versioned::{Versioned, Written};
 use trunkline_spec::{Problems, canonical, diff};
 use trunkline_store::keys::CONFIG;
@@ -17,7 +17,7 @@ use super::history::{Head, key_of};
 use super::messages;
 use crate::admin::edit::Write;
 use crate::admin::state::{Outlook, State};
-use crate::admin::{dataflow, impact};
+use crate::admin::{dataflow, impact, refusal};
 use crate::fold::MANIFEST;
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
@@ -47,7 +47,7 @@ impl Proposal {
     /// Works out what this text would change.
     ///
     /// # Errors
-    /// What no document causes.
+    /// A reason that cannot be kept with a catalog that takes much away.
     pub fn work_out(
         state: State,
         kind: Versioned,
@@ -119,6 +119,7 @@ fn writes(
             at_ms: Some(unix_ms()),
         };
         let text = canonical::json(&manifest).map_err(internal)?;
+        manifest::parse(&text).map_err(|p| refusal::bad_field("reason", &p.to_string()))?;
         writes.push((format!("{CONFIG}{MANIFEST}"), Some(Bytes::from(text))));
     }
     Ok(writes)
