@@ -179,17 +179,23 @@ impl History {
         DocumentVersion { in_force, ..kept.map_or(unknown, Kept::message) }
     }
 
-    /// All versions, the newest first; what was there before the history comes last.
+    /// All versions, the newest first: one in force that was not written through the admin API, those that
+    /// were, and what was there before them.
     pub fn versions(&self, head: Option<&Head>) -> Vec<DocumentVersion> {
         let mut versions: Vec<DocumentVersion> = self.0.iter().rev().map(Kept::message).collect();
-        let oldest = match self.0.first() {
-            Some(first) => first.changed.before.clone(),
-            None => head.map(|head| head.version.clone()),
+        let unknown = |version: &String| DocumentVersion {
+            version: version.clone(),
+            ..DocumentVersion::default()
         };
-        let unknown = |version| DocumentVersion { version, ..DocumentVersion::default() };
+        let oldest = self.0.first().and_then(|first| first.changed.before.as_ref());
         versions.extend(oldest.map(unknown));
-        if let Some((head, newest)) = head.zip(versions.first_mut()) {
-            newest.in_force = newest.version == head.version;
+        if let Some(head) = head {
+            if versions.first().is_none_or(|newest| newest.version != head.version) {
+                versions.insert(0, unknown(&head.version));
+            }
+            if let Some(newest) = versions.first_mut() {
+                newest.in_force = true;
+            }
         }
         versions
     }

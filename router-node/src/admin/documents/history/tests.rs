@@ -68,7 +68,10 @@ fn versions_are_listed_from_the_newest_to_what_was_there_first() {
     let listed = history.versions(Some(&head("cccccccc")));
     let names: Vec<_> = listed.iter().map(|v| (v.version.as_str(), v.in_force)).collect();
     assert_eq!(names, [("cccccccc", true), ("bbbbbbbb", false), ("aaaaaaaa", false)]);
+    let listed = history.versions(Some(&head("dddddddd")));
+    assert!(listed.len() == 4 && listed[0].in_force, "written past the admin API");
     assert_eq!(History(Vec::new()).versions(Some(&head("aaaaaaaa"))).len(), 1);
+    assert!(History(Vec::new()).versions(None).is_empty());
 }
 
 #[test]
