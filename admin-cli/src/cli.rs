@@ -1,5 +1,6 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod document;
 mod explain;
 
 use std::path::PathBuf;
@@ -7,6 +8,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use document::{
+    ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs,
+    PolicyTestArgs, PolicyVerb, RollbackArgs, SchemaArgs, SchemaKind, ShowArgs, ValidateArgs,
+};
 pub use explain::{ExplainArgs, ExplainRouteArgs, ExplainVerb};
 
 /// Operates a Trunkline cluster, through any of its routers.
@@ -69,13 +74,20 @@ pub enum Verb {
     /// Change how much of a model's traffic a target gets
     #[command(subcommand)]
     Weight(WeightVerb),
-    /// Say that the stored catalog is meant
+    /// Review the catalog, put it in force and roll it back
     #[command(subcommand)]
     Catalog(CatalogVerb),
     /// Say why a call went where it went
     Explain(ExplainArgs),
     /// Write the completion script of a shell
     Completion(CompletionArgs),
+    /// Review the policy, put it in force and roll it back
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// Write the JSON Schema of a document
+    Schema(SchemaArgs),
+    /// Say where prompts can go, whatever fails
+    Dataflow(DataflowArgs),
 }
 
 /// Flags of `status`.
@@ -103,6 +115,9 @@ pub enum Kind {
     /// What is taken out by hand.
     #[value(alias = "drain")]
     Drains,
+    /// Versions of the policy.
+    #[value(alias = "policies")]
+    Policy,
 }
 
 /// Flags of `get`.
@@ -189,6 +204,9 @@ pub struct WeightSetArgs {
 pub enum CatalogVerb {
     /// Let through a catalog that routers hold back because it takes so much away
     Confirm(CatalogConfirmArgs),
+    /// What every document can do.
+    #[command(flatten)]
+    Document(DocumentVerb),
 }
 
 /// Flags of `catalog confirm`.

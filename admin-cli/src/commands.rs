@@ -10,4 +10,10 @@ pub mod status;
 pub mod undrain;
 pub mod weight;
 
+pub mod dataflow;
+pub mod document;
+pub mod policy;
+mod policy_test;
+pub mod schema;
+
 mod edited;

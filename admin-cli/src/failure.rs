@@ -25,6 +25,12 @@ pub enum Failure {
     /// There is no such thing.
     #[error("there is no {0}")]
     Absent(String),
+    /// A document is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// A safety rule is against it.
+    #[error("{0}")]
+    Refused(String),
     /// It was begun, and had not taken effect everywhere in time.
     #[error("{0}")]
     NotConverged(String),
@@ -43,8 +49,9 @@ impl Failure {
                 Code::Aborted => 4,
                 _ => 1,
             },
-            Self::Unreachable { .. } | Self::Absent(_) | Self::Output(_) => 1,
+            Self::Unreachable { .. } | Self::Absent(_) | Self::Invalid(_) | Self::Output(_) => 1,
             Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
             Self::NotConverged(_) => 5,
         }
     }

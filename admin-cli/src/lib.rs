@@ -11,7 +11,7 @@ mod rows;
 use std::io::Write;
 
 pub use cli::Cli;
-use cli::Verb;
+use cli::{Format, Verb};
 pub use failure::Failure;
 
 /// Does what the command line says, and writes the answer to `out`.
@@ -19,20 +19,34 @@ pub use failure::Failure;
 /// # Errors
 /// What went wrong, which is also the exit code.
 pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
-    let format = cli.output;
-    if let Verb::Completion(args) = &cli.verb {
-        return commands::completion::run(args, out);
-    }
-    let mut admin = connect::connect(&cli.connection).await?;
+    let (to, format) = (&cli.connection, cli.output);
     match cli.verb {
-        Verb::Status(args) => commands::status::run(&mut admin, args, format, out).await,
-        Verb::Get(args) => commands::get::run(&mut admin, args, format, out).await,
-        Verb::Describe(args) => commands::describe::run(&mut admin, args, format, out).await,
-        Verb::Drain(args) => commands::drain::run(&mut admin, args, format, out).await,
-        Verb::Undrain(args) => commands::undrain::run(&mut admin, args, format, out).await,
-        Verb::Weight(verb) => commands::weight::run(&mut admin, verb, format, out).await,
-        Verb::Catalog(verb) => commands::catalog::run(&mut admin, verb, format, out).await,
-        Verb::Explain(args) => commands::explain::run(&mut admin, args, format, out).await,
         Verb::Completion(args) => commands::completion::run(&args, out),
+        Verb::Schema(args) => commands::schema::run(&args, out),
+        Verb::Policy(verb) => commands::policy::run(to, verb, format, out).await,
+        Verb::Catalog(verb) => commands::catalog::run(to, verb, format, out).await,
+        verb => ask(&mut connect::connect(to).await?, verb, format, out).await,
+    }
+}
+
+/// Does what always takes a router.
+async fn ask(
+    admin: &mut connect::Admin,
+    verb: Verb,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match verb {
+        Verb::Status(args) => commands::status::run(admin, args, format, out).await,
+        Verb::Get(args) => commands::get::run(admin, args, format, out).await,
+        Verb::Describe(args) => commands::describe::run(admin, args, format, out).await,
+        Verb::Drain(args) => commands::drain::run(admin, args, format, out).await,
+        Verb::Undrain(args) => commands::undrain::run(admin, args, format, out).await,
+        Verb::Weight(verb) => commands::weight::run(admin, verb, format, out).await,
+        Verb::Explain(args) => commands::explain::run(admin, args, format, out).await,
+        Verb::Dataflow(args) => commands::dataflow::run(admin, args, format, out).await,
+        Verb::Completion(_) | Verb::Schema(_) | Verb::Policy(_) | Verb::Catalog(_) => {
+            Err(Failure::Usage("this verb looks for its router by itself".to_owned()))
+        }
     }
 }

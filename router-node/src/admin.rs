@@ -3,6 +3,8 @@
 
 mod catalog;
 mod confirm;
+mod dataflow;
+mod documents;
 mod drains;
 mod edit;
 mod explain;
@@ -10,7 +12,6 @@ mod impact;
 mod page;
 mod peers;
 mod plan_impact;
-mod policy;
 mod refusal;
 mod routers;
 mod scope;
@@ -25,13 +26,16 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use trunkline_proto::admin::v1::{
-    ConfirmCatalogRequest, ConfirmCatalogResponse, DrainRequest, DrainResponse, ExplainRequest,
-    ExplainResponse, ExplainRouteRequest, ExplainRouteResponse, GetPolicyRequest,
-    GetPolicyResponse, GetStatusRequest, GetStatusResponse, ListDrainsRequest, ListDrainsResponse,
-    ListEndpointsRequest, ListEndpointsResponse, ListModelsRequest, ListModelsResponse,
-    ListProvidersRequest, ListProvidersResponse, PlanImpactRequest, PlanImpactResponse,
-    ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
-    UndrainResponse,
+    ApplyDocumentRequest, ApplyDocumentResponse, ConfirmCatalogRequest, ConfirmCatalogResponse,
+    DrainRequest, DrainResponse, ExplainRequest, ExplainResponse, ExplainRouteRequest,
+    ExplainRouteResponse, GetDataflowRequest, GetDataflowResponse, GetDocumentRequest,
+    GetDocumentResponse, GetStatusRequest, GetStatusResponse, ListDocumentVersionsRequest,
+    ListDocumentVersionsResponse, ListDrainsRequest, ListDrainsResponse, ListEndpointsRequest,
+    ListEndpointsResponse, ListModelsRequest, ListModelsResponse, ListProvidersRequest,
+    ListProvidersResponse, PlanDocumentRequest, PlanDocumentResponse, PlanImpactRequest,
+    PlanImpactResponse, ResetWeightRequest, ResetWeightResponse, SetWeightRequest,
+    SetWeightResponse, UndrainRequest, UndrainResponse, ValidateDocumentRequest,
+    ValidateDocumentResponse,
 };
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_store::port::Store;
@@ -187,14 +191,6 @@ impl AdminService for Admin {
         drains::list(self, &by, &asked).await.map(Response::new)
     }
 
-    async fn get_policy(
-        &self,
-        request: Request<GetPolicyRequest>,
-    ) -> Result<Response<GetPolicyResponse>, Status> {
-        let (_, asked) = self.admit(request)?;
-        policy::current(self, &asked.version).await.map(Response::new)
-    }
-
     async fn explain(
         &self,
         request: Request<ExplainRequest>,
@@ -218,5 +214,53 @@ impl AdminService for Admin {
     ) -> Result<Response<PlanImpactResponse>, Status> {
         let (by, asked) = self.admit(request)?;
         plan_impact::answer(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn get_document(
+        &self,
+        request: Request<GetDocumentRequest>,
+    ) -> Result<Response<GetDocumentResponse>, Status> {
+        let (_, asked) = self.admit(request)?;
+        documents::get(self, &asked).await.map(Response::new)
+    }
+
+    async fn list_document_versions(
+        &self,
+        request: Request<ListDocumentVersionsRequest>,
+    ) -> Result<Response<ListDocumentVersionsResponse>, Status> {
+        let (_, asked) = self.admit(request)?;
+        documents::list(self, &asked).await.map(Response::new)
+    }
+
+    async fn validate_document(
+        &self,
+        request: Request<ValidateDocumentRequest>,
+    ) -> Result<Response<ValidateDocumentResponse>, Status> {
+        let (_, asked) = self.admit(request)?;
+        documents::validate(self, &asked).await.map(Response::new)
+    }
+
+    async fn plan_document(
+        &self,
+        request: Request<PlanDocumentRequest>,
+    ) -> Result<Response<PlanDocumentResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        documents::plan(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn apply_document(
+        &self,
+        request: Request<ApplyDocumentRequest>,
+    ) -> Result<Response<ApplyDocumentResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        documents::apply(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn get_dataflow(
+        &self,
+        request: Request<GetDataflowRequest>,
+    ) -> Result<Response<GetDataflowResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        dataflow::current(&by, &asked).map(Response::new)
     }
 }

@@ -105,6 +105,11 @@ impl Keyring {
         })
     }
 
+    /// What each key may do.
+    pub fn tenants(&self) -> impl Iterator<Item = &Tenant> {
+        self.holders.values().map(|holder| &holder.tenant)
+    }
+
     /// The holder of a key by its public part, for calls made on its behalf.
     pub fn holder(&self, key: &KeyId) -> Option<&Arc<KeyHolder>> {
         self.holders.values().find(|holder| holder.tenant.key == *key)

@@ -3,10 +3,10 @@
 use trunkline_core::catalog::Capabilities;
 use trunkline_core::draw::affinity_key;
 use trunkline_core::facts::{Facts, MaxPrice, Preferences, Sort};
-use trunkline_core::id::ModelId;
 use trunkline_core::money::PicoUsd;
+use trunkline_core::names::{self, Asked, Refused};
 use trunkline_core::policy::Tenant;
-use trunkline_core::snapshot::{Resolved, Snapshot};
+use trunkline_core::snapshot::Snapshot;
 use trunkline_wire::error::ErrorType;
 use trunkline_wire::operation::Operation;
 use trunkline_wire::request::{DataCollection, JsonMode, Peek, ProviderPreferences, SortBy};
@@ -20,10 +20,6 @@ const BYTES_PER_TOKEN: usize = 6;
 const TOKENS_WITH_IMAGES: u64 = 1_000;
 /// Names offered for an unknown model.
 const NEAREST_NAMES: usize = 3;
-/// The suffix that sorts by throughput.
-const NITRO: &str = ":nitro";
-/// The suffix that sorts by price.
-const FLOOR: &str = ":floor";
 
 /// The facts of a call.
 ///
@@ -35,18 +31,9 @@ pub fn facts_of(
     tenant: &Tenant,
     session: Option<&str>,
 ) -> Result<Facts, Rejection> {
-    let mut models = Vec::new();
-    let mut sort = None;
-    for name in std::iter::once(&peek.model).chain(&peek.models) {
-        let (name, suffix) = split_suffix(name, snapshot);
-        sort = sort.or(suffix);
-        for model in chain_of(name, snapshot)? {
-            allow(model, name, tenant)?;
-            if !models.contains(model) {
-                models.push(model.clone());
-            }
-        }
-    }
+    let asked = std::iter::once(&peek.model).chain(&peek.models).map(String::as_str);
+    let Asked { models, sort } =
+        names::resolve(asked, snapshot, tenant).map_err(|refused| rejected(refused, snapshot))?;
     let session = session.or(peek.session_id.as_deref());
     Ok(Facts {
         models,
@@ -64,27 +51,14 @@ fn input_tokens(peek: &Peek) -> u64 {
     if peek.images { TOKENS_WITH_IMAGES } else { (peek.prompt_bytes / BYTES_PER_TOKEN) as u64 }
 }
 
-/// The name that was asked for, without the suffix that sorts.
-pub fn base_name<'a>(name: &'a str, snapshot: &Snapshot) -> &'a str {
-    split_suffix(name, snapshot).0
-}
-
-/// A suffix is one only when the whole name is not itself a model's.
-fn split_suffix<'a>(name: &'a str, snapshot: &Snapshot) -> (&'a str, Option<Sort>) {
-    if snapshot.resolve(name).is_some() {
-        return (name, None);
-    }
-    if let Some(base) = name.strip_suffix(NITRO) {
-        return (base, Some(Sort::Throughput));
-    }
-    name.strip_suffix(FLOOR).map_or((name, None), |base| (base, Some(Sort::Price)))
-}
-
-fn chain_of<'a>(name: &str, snapshot: &'a Snapshot) -> Result<&'a [ModelId], Rejection> {
-    match snapshot.resolve(name) {
-        Some(Resolved::Route(route)) => Ok(&route.models),
-        Some(Resolved::Model(model)) => Ok(std::slice::from_ref(model)),
-        None => Err(unknown_model(name, snapshot)),
+fn rejected(refused: Refused<'_>, snapshot: &Snapshot) -> Rejection {
+    match refused {
+        Refused::Unknown(name) => unknown_model(name, snapshot),
+        Refused::NotAllowed(name) => {
+            let message =
+                format!("this key may not use `{name}`; ask for it to be added to the key");
+            reject(ErrorType::PermissionDenied, message)
+        }
     }
 }
 
@@ -100,15 +74,6 @@ fn unknown_model(name: &str, snapshot: &Snapshot) -> Rejection {
         reject(ErrorType::ModelNotFound, format!("model `{shown}` does not exist; {hint}"));
     rejection.param = Some("model".to_owned());
     rejection
-}
-
-fn allow(model: &ModelId, asked: &str, tenant: &Tenant) -> Result<(), Rejection> {
-    let allowed = tenant.models.as_ref().is_none_or(|models| models.contains(model));
-    if allowed {
-        return Ok(());
-    }
-    let message = format!("this key may not use `{asked}`; ask for it to be added to the key");
-    Err(reject(ErrorType::PermissionDenied, message))
 }
 
 fn needs(peek: &Peek) -> Capabilities {

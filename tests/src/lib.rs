@@ -47,6 +47,9 @@ pub mod client;
 #[expect(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement that fails ends")]
 pub mod convergence;
 
+#[expect(clippy::expect_used, reason = "fails its test on the spot")]
+pub mod operator;
+
 pub mod frames;
 pub mod json;
 

@@ -1,47 +1,12 @@
 //! What an operator may rely on: edits act on calls at once, refusals and conflicts change nothing, and each
 //! has an exit code of its own.
 
-#![expect(clippy::unwrap_used, reason = "fails its test on the spot")]
-
-use std::process::{Command, Output};
-
-use serde_json::{Value, json};
+use serde_json::json;
 use sim_provider::Fault;
 use trunkline_tests::json::{chat, overlay};
+use trunkline_tests::operator::Operator;
 use trunkline_tests::provider::Provider;
-use trunkline_tests::router::{KEY, Router, Setup, beside};
-
-/// An operator at a terminal.
-struct Operator<'a>(&'a Router);
-
-impl Operator<'_> {
-    fn says(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(beside("admin-cli"));
-        command.env_clear().env("TRUNKLINE_ADMIN_KEY", KEY);
-        command.env("TRUNKLINE_ENDPOINT", format!("http://{}", self.0.admin));
-        command.args(words).output().unwrap()
-    }
-
-    /// The exit code.
-    fn code(&self, words: &[&str]) -> i32 {
-        self.says(words).status.code().unwrap()
-    }
-
-    /// What is written when it succeeds.
-    fn reads(&self, words: &[&str]) -> Value {
-        let words = [words, &["-o", "json"]].concat();
-        let output = self.says(&words);
-        assert!(output.status.success(), "{words:?}: {output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// What is said when it fails with this code.
-    fn is_told(&self, code: i32, words: &[&str]) -> String {
-        let output = self.says(words);
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-}
+use trunkline_tests::router::{Router, Setup};
 
 /// Four providers of one model at one price: none has more than a quarter of it.
 async fn four() -> (Vec<Provider>, Router) {
@@ -57,7 +22,7 @@ async fn four() -> (Vec<Provider>, Router) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_provider_gets_no_call_from_the_moment_the_command_returns() {
     let (providers, router) = four().await;
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     let answer = operator.reads(&["drain", "provider/a", "--reason", "maintenance"]);
     assert_eq!(answer["items"][0]["usable_after"], 3);
     for _ in 0..40 {
@@ -77,8 +42,8 @@ async fn a_drained_provider_gets_no_call_from_the_moment_the_command_returns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pinned_weight_shows_at_once_and_can_be_taken_back() {
     let (_providers, router) = four().await;
-    let operator = Operator(&router);
-    let weight = |operator: &Operator<'_>| {
+    let operator = Operator::at(&router);
+    let weight = |operator: &Operator| {
         let status = operator.reads(&["status", "endpoint/a/m"]);
         (status["items"][0]["operator_weight"].clone(), status["items"][0]["pinned"].clone())
     };
@@ -93,7 +58,7 @@ async fn a_pinned_weight_shows_at_once_and_can_be_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn safety_rules_refuse_and_change_nothing_unless_forced() {
     let (_providers, router) = four().await;
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     let told = operator.is_told(3, &["drain", "model/m", "--reason", "all of it"]);
     assert!(told.contains("no usable endpoint"), "{told}");
     let told = operator.is_told(3, &["weight", "set", "endpoint/a/m", "1000", "--reason", "more"]);
@@ -108,7 +73,7 @@ async fn safety_rules_refuse_and_change_nothing_unless_forced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_looked_too_long_ago_sees_both_versions() {
     let (_providers, router) = four().await;
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     let seen = operator.reads(&["status"])["revision"].to_string();
     let first = ["drain", "provider/a", "--reason", "theirs", "--expect-revision", &seen];
     operator.reads(&first);
@@ -121,7 +86,7 @@ async fn whoever_looked_too_long_ago_sees_both_versions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_at_the_same_moment_all_take_effect() {
     let (_providers, router) = four().await;
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     std::thread::scope(|scope| {
         let edits = ["a", "b", "c", "d"].map(|provider| {
             let target = format!("endpoint/{provider}/m");
@@ -147,7 +112,7 @@ async fn a_drain_that_is_waited_for_names_what_is_still_in_flight() {
     let client = router.client();
     let exchange = client.stream(&overlay(chat("m"), only)).await;
     assert_eq!(exchange.head.status, 200);
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     let waiting = ["drain", "provider/a", "--reason", "x", "--wait", "3"];
     let told = operator.is_told(5, &waiting);
     assert!(told.contains("1 calls in flight"), "{told}");
@@ -159,7 +124,7 @@ async fn a_drain_that_is_waited_for_names_what_is_still_in_flight() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_told_apart_and_helped() {
     let (_providers, router) = four().await;
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     let told = operator.is_told(1, &["drain", "endpoint/a/n", "--reason", "x"]);
     assert!(told.contains("did you mean endpoint/a/m"), "{told}");
     operator.is_told(2, &["drain", "provider/a"]);
@@ -177,7 +142,7 @@ async fn mistakes_are_told_apart_and_helped() {
 async fn a_call_can_be_explained_by_its_id() {
     let (_providers, router) = four().await;
     let reply = router.client().chat(&chat("m")).await;
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     let answer = operator.reads(&["explain", reply.head.generation()]);
     assert_eq!(answer["generation"]["outcome"], "completed");
     assert_eq!(answer["decision"]["candidates"].as_array().unwrap().len(), 4);
@@ -189,7 +154,7 @@ async fn a_call_can_be_explained_by_its_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn status_names_every_endpoint_and_the_router_that_answers() {
     let (_providers, router) = four().await;
-    let operator = Operator(&router);
+    let operator = Operator::at(&router);
     let status = operator.reads(&["status"]);
     assert_eq!(status["items"].as_array().unwrap().len(), 4);
     assert_eq!(status["routers"][0]["digest"].as_str().unwrap().len(), 12);

@@ -10,7 +10,8 @@ use crate::cli::Format;
 use crate::render::{self, List};
 use crate::rows;
 
-const COLUMNS: &[(&str, &str)] = &[
+/// How the models whose traffic moves are listed.
+pub const COLUMNS: &[(&str, &str)] = &[
     ("MODEL", "id"),
     ("MOVED_PERMILLE", "moved_permille"),
     ("USABLE_BEFORE", "usable_before"),

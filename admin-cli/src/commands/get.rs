@@ -4,9 +4,11 @@ use std::io::Write;
 
 use serde_json::Value;
 use trunkline_proto::admin::v1::{
-    ListDrainsRequest, ListEndpointsRequest, ListModelsRequest, ListProvidersRequest,
+    DocumentKind, ListDocumentVersionsRequest, ListDrainsRequest, ListEndpointsRequest,
+    ListModelsRequest, ListProvidersRequest,
 };
 
+use super::document::VERSIONS;
 use crate::Failure;
 use crate::cli::{Format, GetArgs, Kind};
 use crate::connect::Admin;
@@ -69,6 +71,7 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("SINCE", "since"),
             ("REASON", "reason"),
         ],
+        Kind::Policy => VERSIONS,
     }
 }
 
@@ -115,6 +118,11 @@ async fn page(
             let asked = ListDrainsRequest { page_token, ..Default::default() };
             let page = admin.list_drains(asked).await?.into_inner();
             (page.drains.iter().map(rows::drain).collect(), page.next_page_token)
+        }
+        Kind::Policy => {
+            let asked = ListDocumentVersionsRequest { kind: DocumentKind::Policy.into() };
+            let all = admin.list_document_versions(asked).await?.into_inner();
+            (all.versions.iter().map(rows::version).collect(), String::new())
         }
     })
 }

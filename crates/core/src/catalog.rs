@@ -59,7 +59,7 @@ pub struct Capabilities {
 }
 
 /// How long a provider keeps prompts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retention {
     /// Not at all.
     Zero,
@@ -70,7 +70,7 @@ pub enum Retention {
 }
 
 /// Whether a provider trains on prompts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Training {
     /// It does not.
     No,

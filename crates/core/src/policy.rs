@@ -116,7 +116,7 @@ pub struct Route {
 }
 
 /// Where prompts may go. Every rule narrows; unknown is never allowed where a rule speaks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DataRules {
     /// Jurisdictions allowed; `None` allows all.
     pub jurisdictions: Option<Vec<String>>,
@@ -167,6 +167,11 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// Whether it may ask for this model, by whatever name.
+    pub fn may_ask_for(&self, model: &ModelId) -> bool {
+        self.models.as_ref().is_none_or(|models| models.contains(model))
+    }
+
     /// A key that may do everything.
     pub fn unrestricted(key: KeyId) -> Self {
         Self {

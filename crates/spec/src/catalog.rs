@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use trunkline_core::catalog::Catalog;
 
 pub use admit::admit_secret;
-pub(crate) use admit::{check_text, weight};
+pub(crate) use admit::{check_text, together, weight};
 
 use crate::canonical;
 use crate::error::Problems;
@@ -328,11 +328,11 @@ fn is_default_context(tokens: &u64) -> bool {
     *tokens == DEFAULT_CONTEXT_TOKENS
 }
 
-fn chat_only() -> Vec<CapabilityEntry> {
+pub(crate) fn chat_only() -> Vec<CapabilityEntry> {
     vec![CapabilityEntry::Chat]
 }
 
-fn is_chat_only(capabilities: &[CapabilityEntry]) -> bool {
+pub(crate) fn is_chat_only(capabilities: &[CapabilityEntry]) -> bool {
     capabilities == [CapabilityEntry::Chat]
 }
 

@@ -3,7 +3,9 @@
 //! problem reported where it stands. It does no I/O: callers bring the text.
 
 pub mod canonical;
+pub mod cases;
 pub mod catalog;
+pub mod diff;
 pub mod error;
 pub mod keys;
 pub mod load;
@@ -16,6 +18,7 @@ pub mod reference;
 pub mod router;
 mod shape;
 mod tree;
+pub mod versioned;
 
 pub use error::{Problem, Problems};
 pub use load::{Loaded, MAX_DOCUMENT_BYTES, load};

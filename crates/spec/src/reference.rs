@@ -7,6 +7,7 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde_json::Value;
 
+use crate::cases::CasesDocument;
 use crate::catalog::CatalogDocument;
 use crate::keys::KeysDocument;
 use crate::overrides::OverridesDocument;
@@ -23,11 +24,14 @@ pub enum Kind {
     Keys,
     /// Drains and pinned weights.
     Overrides,
+    /// Cases that a policy must pass.
+    Cases,
 }
 
 impl Kind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 4] = [Self::Catalog, Self::Policy, Self::Keys, Self::Overrides];
+    pub const ALL: [Self; 5] =
+        [Self::Catalog, Self::Policy, Self::Keys, Self::Overrides, Self::Cases];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Keys => "keys",
             Self::Overrides => "overrides",
+            Self::Cases => "cases",
         }
     }
 }
@@ -47,6 +52,7 @@ pub fn schema(kind: Kind) -> Value {
         Kind::Policy => schema_of::<PolicyDocument>(),
         Kind::Keys => schema_of::<KeysDocument>(),
         Kind::Overrides => schema_of::<OverridesDocument>(),
+        Kind::Cases => schema_of::<CasesDocument>(),
     }
 }
 
@@ -60,7 +66,7 @@ const INTRODUCTION: &str = "\
 
 Written in YAML or JSON, at most 4 MiB. Unknown and repeated keys are mistakes; every mistake is reported
 with its line. `yes`, `no`, `on` and `off` are text: switches are `true` and `false`. The store keeps
-them as canonical JSON (sorted keys, no spaces, defaults left out), whose BLAKE3 hash is a policy's version.
+them as canonical JSON (sorted keys, no spaces, defaults left out), whose BLAKE3 hash is a version.
 
 Names are 1 to 128 of the letters `A-Z a-z`, digits and `. _ : / @ -`. Complete examples are in
 `deploy/examples/`.
@@ -69,9 +75,12 @@ This page is made from the types; `UPDATE_DOCS=1 cargo test -p trunkline-spec --
 again.
 ";
 
+/// How documents are put in force, between the introduction and the tables.
+const OPERATION: &str = include_str!("reference/operation.md");
+
 /// The text of `docs/documents.md`.
 pub fn documents_page() -> String {
-    let mut page = INTRODUCTION.to_owned();
+    let mut page = [INTRODUCTION, OPERATION].concat();
     let mut seen = BTreeSet::new();
     for kind in Kind::ALL {
         page.push_str(&format!("\n## {}\n", capitalized(kind.as_str())));

@@ -173,6 +173,7 @@ fn named(scope: &Scope, catalog: &Catalog) -> String {
     }
 }
 
-fn timestamp(unix_ms: u64) -> Timestamp {
+/// A moment as messages have it.
+pub fn timestamp(unix_ms: u64) -> Timestamp {
     Timestamp { seconds: signed(unix_ms / 1000), nanos: (unix_ms % 1000) as i32 * 1_000_000 }
 }

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tonic::Status;
-use trunkline_core::catalog::Catalog;
 use trunkline_proto::admin::v1::Impact;
 use trunkline_spec::canonical;
 use trunkline_store::keys::Key;
@@ -20,7 +19,7 @@ use crate::ledger::unix_ms;
 
 /// Edits that meet at the same moment collide only in their history numbers; each then tries again on what
 /// the other left. More than this at once is no operator.
-const MAX_TRIES: usize = 8;
+pub const MAX_TRIES: usize = 8;
 /// An edit is answered once this router's own calls obey it, or after this long: the store has it anyway.
 const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at the view, which follows an edit within some 20 ms.
@@ -123,7 +122,7 @@ pub async fn apply(
 }
 
 /// Waits for the view: whoever reads from this router after an edit sees the edit.
-async fn followed(admin: &Admin, revision: Revision) {
+pub async fn followed(admin: &Admin, revision: Revision) {
     let deadline = Instant::now() + FOLLOW_PATIENCE;
     while admin.router.view.load().applied_revision() < revision.0 && Instant::now() < deadline {
         tokio::time::sleep(FOLLOW_STEP).await;
@@ -131,9 +130,8 @@ async fn followed(admin: &Admin, revision: Revision) {
 }
 
 fn what_if(state: State, writes: &[Write]) -> Impact {
-    let catalog: Catalog = state.catalog().clone();
-    let before = state.table();
-    impact::between(&catalog, &before, &state.table_with(writes))
+    let before = state.outlook();
+    impact::between(&before, &state.with(writes).outlook())
 }
 
 /// The operator looked at a revision: whatever was written since must be looked at first.

@@ -1,47 +1,73 @@
 //! What an edit changes, from the consensus before and after it: the same pure function that every router
 //! applies, on the proposed state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trunkline_core::assess::{Row, Table};
-use trunkline_core::catalog::Catalog;
-use trunkline_core::id::ModelId;
+use trunkline_core::catalog::Endpoint;
+use trunkline_core::id::{EndpointId, ModelId};
 use trunkline_proto::admin::v1::{Impact, ModelImpact};
+
+use super::state::Outlook;
 
 /// An edit that moves a larger share of a model's weight at once, in ‰, must be forced.
 const MOST_MOVED_PERMILLE: u32 = 300;
 
 /// What changes from `before` to `after`.
-pub fn between(catalog: &Catalog, before: &Table, after: &Table) -> Impact {
-    let mut shares: BTreeMap<&ModelId, Vec<(&Row, &Row)>> = BTreeMap::new();
-    for endpoint in &catalog.endpoints {
-        if let Some(rows) = before.rows.get(&endpoint.id).zip(after.rows.get(&endpoint.id)) {
-            shares.entry(&endpoint.model).or_default().push(rows);
-        }
+pub fn between(before: &Outlook, after: &Outlook) -> Impact {
+    let mut weights: BTreeMap<&ModelId, BTreeMap<EndpointId, (u64, u64)>> = BTreeMap::new();
+    for endpoint in &before.catalog.endpoints {
+        let pair = weights.entry(&endpoint.model).or_default().entry(endpoint.id).or_default();
+        pair.0 = weight(before, endpoint);
     }
-    let models: Vec<ModelImpact> = shares
+    for endpoint in &after.catalog.endpoints {
+        let pair = weights.entry(&endpoint.model).or_default().entry(endpoint.id).or_default();
+        pair.1 = weight(after, endpoint);
+    }
+    let models: Vec<ModelImpact> = weights
         .into_iter()
-        .map(|(model, rows)| of_model(model, &rows))
+        .map(|(model, weights)| of_model(model, &weights.into_values().collect::<Vec<_>>()))
         .filter(|m| m.moved_permille > 0 || m.usable_endpoints_before != m.usable_endpoints_after)
         .collect();
-    let violations = models.iter().filter_map(violation).collect();
+    let mut violations: Vec<String> = models.iter().filter_map(violation).collect();
+    let (had, has) = (usable_names(before), usable_names(after));
+    let lost = had.difference(&has).map(|name| nothing_left(name));
+    let lost: Vec<String> = lost.filter(|text| !violations.contains(text)).collect();
+    violations.extend(lost);
     Impact { models, violations }
 }
 
-fn of_model(model: &ModelId, rows: &[(&Row, &Row)]) -> ModelImpact {
-    let usable = |row: &Row| row.eligible() && row.weight.0 > 0;
-    let before: Vec<u64> = rows.iter().map(|(row, _)| weight(row)).collect();
-    let after: Vec<u64> = rows.iter().map(|(_, row)| weight(row)).collect();
+fn of_model(model: &ModelId, weights: &[(u64, u64)]) -> ModelImpact {
+    let (before, after): (Vec<u64>, Vec<u64>) = weights.iter().copied().unzip();
     ModelImpact {
         model: model.to_string(),
         moved_permille: moved_permille(&before, &after),
-        usable_endpoints_before: rows.iter().filter(|(row, _)| usable(row)).count() as u32,
-        usable_endpoints_after: rows.iter().filter(|(_, row)| usable(row)).count() as u32,
+        usable_endpoints_before: before.iter().filter(|weight| **weight > 0).count() as u32,
+        usable_endpoints_after: after.iter().filter(|weight| **weight > 0).count() as u32,
     }
 }
 
-fn weight(row: &Row) -> u64 {
-    if row.eligible() { u64::from(row.weight.0) } else { 0 }
+/// What an endpoint weighs for calls without wishes: nothing where it is out, or where the policy's data rules
+/// keep every prompt from it.
+fn weight(outlook: &Outlook, endpoint: &Endpoint) -> u64 {
+    let row = outlook.table.rows.get(&endpoint.id).filter(|row| row.eligible());
+    let row = row.filter(|_| outlook.policy.data.allow(endpoint));
+    row.map_or(0, |row| u64::from(row.weight.0))
+}
+
+/// The names clients may ask for that lead to an endpoint which calls may go to.
+fn usable_names(outlook: &Outlook) -> BTreeSet<&str> {
+    let endpoints = outlook.catalog.endpoints.iter();
+    let served = endpoints.filter(|endpoint| weight(outlook, endpoint) > 0);
+    let served: BTreeSet<&ModelId> = served.map(|endpoint| &endpoint.model).collect();
+    let routes = &outlook.policy.routes;
+    let usable = routes.iter().filter(|(_, route)| route.models.iter().any(|m| served.contains(m)));
+    let models = served.iter().map(|model| model.as_str());
+    let unrouted = models.filter(|name| !routes.contains_key(*name));
+    usable.map(|(name, _)| name.as_str()).chain(unrouted).collect()
+}
+
+fn nothing_left(name: &str) -> String {
+    format!("{name} would have no usable endpoint left")
 }
 
 /// Half of the sum of the differences between the shares: what leaves one endpoint arrives at another. All of
@@ -67,7 +93,7 @@ fn moved_permille(before: &[u64], after: &[u64]) -> u32 {
 fn violation(impact: &ModelImpact) -> Option<String> {
     let model = &impact.model;
     if impact.usable_endpoints_before > 0 && impact.usable_endpoints_after == 0 {
-        return Some(format!("{model} would have no usable endpoint left"));
+        return Some(nothing_left(model));
     }
     (impact.moved_permille > MOST_MOVED_PERMILLE).then(|| {
         let (percent, tenths) = (impact.moved_permille / 10, impact.moved_permille % 10);
@@ -108,5 +134,45 @@ mod tests {
         assert_eq!(violation(&impact(300, 4, 3)), None);
         assert!(violation(&impact(301, 4, 3)).unwrap().contains("30.1 %"));
         assert!(violation(&impact(1000, 1, 0)).unwrap().contains("no usable endpoint"));
+    }
+
+    /// Two endpoints of one model, in Europe and in the United States, behind an alias; all in good health.
+    fn outlook(policy: &str, drained: bool) -> Outlook {
+        let catalog = "version: 1\nproviders:\n\
+            - {id: a, base_url: https://a.example, endpoints: [{model: m, jurisdiction: eu}]}\n\
+            - {id: b, base_url: https://b.example, endpoints: [{model: m, jurisdiction: us}]}\n";
+        let catalog = trunkline_spec::catalog::parse(catalog).unwrap();
+        let policy = trunkline_spec::policy::parse(&format!("version: 1\n{policy}")).unwrap();
+        let rows = catalog.endpoints.iter().map(|endpoint| {
+            let drained = drained && endpoint.provider.as_str() == "a";
+            let weight = trunkline_core::snapshot::Weight(100);
+            let row = trunkline_core::assess::Row {
+                drained,
+                weight,
+                operator_weight: 100,
+                ..Default::default()
+            };
+            (endpoint.id, row)
+        });
+        let table = trunkline_core::assess::Table { rows: rows.collect(), ..Default::default() };
+        Outlook { catalog, policy: policy.into(), table }
+    }
+
+    #[test]
+    fn what_data_rules_keep_out_weighs_nothing() {
+        let eu = "data: {jurisdictions: [eu]}";
+        let impact = between(&outlook("", false), &outlook(eu, false));
+        assert_eq!(impact.models[0].moved_permille, 500);
+        assert_eq!(impact.models[0].usable_endpoints_after, 1);
+        let impact = between(&outlook(eu, false), &outlook(eu, true));
+        assert_eq!(impact.violations, ["m would have no usable endpoint left"]);
+    }
+
+    #[test]
+    fn names_that_lead_nowhere_any_more_are_told() {
+        let impact = between(&outlook("aliases: {fast: m}", false), &outlook("", false));
+        assert_eq!(impact.violations, ["fast would have no usable endpoint left"]);
+        let impact = between(&outlook("", false), &outlook("aliases: {m: gone}", false));
+        assert_eq!(impact.violations, ["m would have no usable endpoint left"]);
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tonic::Status;
 use trunkline_core::id::{EndpointId, Zone};
 use trunkline_core::impact::{self, Impact, Past, Side};
+use trunkline_core::names;
 use trunkline_core::snapshot::{EndpointState, Snapshot};
 use trunkline_proto::admin::v1::{
     EndpointShare, PlanImpactRequest, PlanImpactResponse, PlannedCalls,
@@ -17,7 +18,6 @@ use trunkline_store::keys::{CONFIG, ROOT};
 use trunkline_store::port::{Change, KeyValue, Listing};
 
 use super::{Admin, Admitted, refusal};
-use crate::facts::base_name;
 use crate::fold::{CATALOG, Fold, POLICY};
 use crate::generations::KEPT;
 use crate::ingress::grpc::signed;
@@ -42,7 +42,7 @@ pub async fn answer(
         let after = snapshot(replaced(listing, proposed), &zone);
         let records = router.generations.newest(most);
         let calls = records.iter().filter_map(|kept| kept.past());
-        let calls = calls.map(|past| Past { asked: base_name(past.asked, &before), ..past });
+        let calls = calls.map(|past| Past { asked: names::base(past.asked, &before), ..past });
         let sum = impact::impact(&before, &after, calls);
         (sum, before, after)
     });

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+use trunkline_proto::admin::v1::DocumentProblem;
 use trunkline_store::StoreError;
 
 use crate::ingress::grpc::transcode::status::from_error;
@@ -13,6 +14,8 @@ use crate::rejection::Rejection;
 const DOMAIN: &str = "trunkline";
 /// Longest text in a status; it travels in trailers, of which clients take 8 KiB.
 const MAX_TEXT_BYTES: usize = 1_024;
+/// Mistakes or violations in a status; the plan lists all.
+const MAX_LISTED: usize = 4;
 
 /// A status with its reason and facts.
 fn because<const N: usize>(
@@ -72,16 +75,17 @@ pub fn unknown_generation(id: &str, asked: usize, silent: &[String]) -> Status {
     because(Code::NotFound, "unknown_generation", &message, facts)
 }
 
-/// A key that is not in force.
-pub fn unknown_key(id: &str) -> Status {
-    let message = format!("key_id: there is no key {id}; name the public part of one in force");
-    because(Code::NotFound, "unknown_key", &message, [("key_id", id.to_owned())])
+/// A version of a document that is not kept.
+pub fn unknown_version(version: &str) -> Status {
+    let message =
+        format!("no version {version} is kept, or more than one begins like that; see `log`");
+    because(Code::NotFound, "unknown_version", &message, [("version", version.to_owned())])
 }
 
-/// A policy version that is not the one in force.
-pub fn unknown_version(version: &str) -> Status {
-    let message = format!("policy version {version} is not in force; only that one can be read");
-    because(Code::NotFound, "unknown_version", &message, [("version", version.to_owned())])
+/// A key that does not exist.
+pub fn unknown_key(id: &str) -> Status {
+    let message = format!("there is no key {id}; name it by its public part, the part after tl_");
+    because(Code::NotFound, "unknown_key", &message, [("key_id", id.to_owned())])
 }
 
 /// The edit breaks safety rules, and was not forced.
@@ -123,6 +127,89 @@ impl Conflict {
         ];
         because(Code::Aborted, "conflict", &message, facts)
     }
+}
+
+/// A document that is wrong; the first mistakes of it.
+pub fn wrong_document(problems: &[DocumentProblem]) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info("invalid_document", DOMAIN, HashMap::new());
+    for problem in problems.iter().take(MAX_LISTED) {
+        let text = format!("line {}: {}", problem.line, problem.message);
+        details.add_bad_request_violation(problem.path.clone(), shortened(text));
+    }
+    let first = problems.first().map(|p| p.message.as_str()).unwrap_or_default();
+    let message = format!("the document has {} mistakes; the first: {first}", problems.len());
+    Status::with_error_details(Code::InvalidArgument, shortened(message), details)
+}
+
+/// A document that breaks safety rules which were not overruled, or lets prompts go where they cannot go now.
+pub fn unsafe_document(violations: &[String], widenings: &[String]) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info("safety_rule", DOMAIN, HashMap::new());
+    for (kind, found) in [("SAFETY", violations), ("DATAFLOW", widenings)] {
+        for text in found.iter().take(MAX_LISTED) {
+            details.add_precondition_failure_violation(kind, "document", shortened(text.clone()));
+        }
+    }
+    let mut said = Vec::new();
+    if !violations.is_empty() {
+        said.push(format!("{}; --force overrules that", first_of(violations)));
+    }
+    if !widenings.is_empty() {
+        let places = first_of(widenings);
+        said.push(format!("prompts could newly go to {places}; --accept-dataflow accepts that"));
+    }
+    let message = format!("refused: {}", said.join(". "));
+    Status::with_error_details(Code::FailedPrecondition, shortened(message), details)
+}
+
+/// The first few, and how many more there are.
+fn first_of(found: &[String]) -> String {
+    let listed: Vec<&str> = found.iter().take(MAX_LISTED).map(String::as_str).collect();
+    match found.len() - listed.len() {
+        0 => listed.join("; "),
+        more => format!("{} and {more} more", listed.join("; ")),
+    }
+}
+
+/// The version in force is not the one that an edit is based on.
+pub struct Heads<'a> {
+    /// Which document.
+    pub kind: &'a str,
+    /// The version that the edit is based on.
+    pub expected: &'a str,
+    /// The version in force, and its text; empty and `None` when there is none.
+    pub current: (&'a str, Option<String>),
+    /// The version that was to be written, and its text; `None` when it is in force.
+    pub proposed: (&'a str, Option<String>),
+}
+
+impl Heads<'_> {
+    /// The status; nothing was written.
+    pub fn conflict(self) -> Status {
+        let Self { kind, expected, current, proposed } = self;
+        let message = format!(
+            "the {kind} in force is {}, not {expected}; look at it and decide again",
+            current.0
+        );
+        let shown = |(version, text): (&str, Option<String>)| {
+            format!("{version} {}", text.unwrap_or_default())
+        };
+        let facts = [
+            ("target", kind.to_owned()),
+            ("current_version", current.0.to_owned()),
+            ("proposed_version", proposed.0.to_owned()),
+            ("current", shown(current)),
+            ("proposed", shown(proposed)),
+        ];
+        because(Code::Aborted, "conflict", &message, facts)
+    }
+}
+
+/// Other edits came in between each time.
+pub fn busy(target: &str) -> Status {
+    let message = format!("other edits came in between each time; nothing of {target} was written");
+    because(Code::Aborted, "busy", &message, [("target", target.to_owned())])
 }
 
 /// The store did not do it.

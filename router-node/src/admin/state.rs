@@ -1,11 +1,14 @@
 //! The store's contents at the time of an edit, understood as every router understands them. What calls are
 //! served from is the view, not this.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tonic::Status;
 use trunkline_core::assess::Table;
 use trunkline_core::catalog::Catalog;
 use trunkline_core::id::Zone;
+use trunkline_core::policy::{ApiKey, Policy};
 use trunkline_store::keys::{CONFIG, OBSERVATIONS, PROBERS};
 use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision, Store};
 
@@ -18,6 +21,16 @@ pub struct State {
     pub revision: Revision,
     config: Vec<KeyValue>,
     fold: Fold,
+}
+
+/// What decides about traffic.
+pub struct Outlook {
+    /// What exists.
+    pub catalog: Catalog,
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// Verdicts and weights.
+    pub table: Table,
 }
 
 impl State {
@@ -48,13 +61,27 @@ impl State {
         &self.fold.catalog
     }
 
-    /// Verdicts and weights, for routers of no zone in particular.
-    pub fn table(&self) -> Table {
-        self.fold.table(&Zone::new(""))
+    /// All keys.
+    pub fn keys(&self) -> Vec<ApiKey> {
+        self.fold.keys()
+    }
+
+    /// Why routers would refuse the record under this key, if they would.
+    pub fn refused(&self, key: &str) -> Option<String> {
+        self.fold.nacks().into_iter().find(|nack| nack.key == key).map(|nack| nack.reason)
+    }
+
+    /// What decides about traffic, for routers of no zone in particular.
+    pub fn outlook(&self) -> Outlook {
+        Outlook {
+            catalog: self.fold.catalog.clone(),
+            policy: Arc::clone(&self.fold.policy),
+            table: self.fold.table(&Zone::new("")),
+        }
     }
 
     /// The same, as if these keys had been written (or deleted, without a value).
-    pub fn table_with(mut self, changes: &[(String, Option<Bytes>)]) -> Table {
+    pub fn with(mut self, changes: &[(String, Option<Bytes>)]) -> Self {
         let revision = self.revision.next();
         let event = |(key, value): &(String, Option<Bytes>)| match value {
             None => Event::Delete { key: key.clone() },
@@ -69,7 +96,7 @@ impl State {
         };
         let events = changes.iter().map(event).collect();
         self.fold.apply(Change::Batch { revision, events });
-        self.table()
+        self
     }
 
     /// The entry under a key of the configuration.

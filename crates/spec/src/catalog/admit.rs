@@ -250,6 +250,16 @@ fn price(path: &str, entry: &PriceEntry, problems: &mut Problems) -> Price {
 }
 
 fn capabilities(path: &str, entries: &[CapabilityEntry], problems: &mut Problems) -> Capabilities {
+    let can = together(entries);
+    if !(can.chat || can.completion || can.embedding) {
+        let message = "nothing could be sent there; add `chat`, `completion` or `embedding`";
+        problems.add(format!("{path}.capabilities"), message);
+    }
+    can
+}
+
+/// What these words mean together.
+pub(crate) fn together(entries: &[CapabilityEntry]) -> Capabilities {
     let mut can = Capabilities::default();
     for entry in entries {
         match entry {
@@ -261,10 +271,6 @@ fn capabilities(path: &str, entries: &[CapabilityEntry], problems: &mut Problems
             CapabilityEntry::JsonSchema => can.json_schema = true,
             CapabilityEntry::Images => can.images = true,
         }
-    }
-    if !(can.chat || can.completion || can.embedding) {
-        let message = "nothing could be sent there; add `chat`, `completion` or `embedding`";
-        problems.add(format!("{path}.capabilities"), message);
     }
     can
 }

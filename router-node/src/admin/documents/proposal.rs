@@ -1,0 +1,170 @@
+//! A document that may be applied: what it would change, worked out on the state it finds.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use tonic::Status;
+use trunkline_core::dataflow::let_in;
+use trunkline_core::id::ModelId;
+use trunkline_core::policy::{ApiKey, DataRules};
+use trunkline_proto::admin::v1::{DocumentDifference, DocumentPlan};
+use trunkline_spec::manifest::{self, Manifest};
+use trunkline_spec::versioned::{Versioned, Written};
+use trunkline_spec::{Problems, canonical, diff};
+use trunkline_store::keys::CONFIG;
+
+use super::history::{Head, key_of};
+use super::messages;
+use crate::admin::edit::Write;
+use crate::admin::state::{Outlook, State};
+use crate::admin::{dataflow, impact, refusal};
+use crate::fold::MANIFEST;
+use crate::ingress::grpc::signed;
+use crate::ledger::unix_ms;
+
+/// Endpoints that a violation names.
+const MAX_NAMED: usize = 5;
+
+/// Who means it, and why; for a catalog that takes much away.
+pub struct Meant {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A document, and what it would change.
+pub struct Proposal {
+    /// As operators see it.
+    pub plan: DocumentPlan,
+    /// The version in force.
+    pub head: Option<Head>,
+    /// What would be written; nothing when something is wrong, or when it is in force already.
+    pub writes: Vec<Write>,
+}
+
+impl Proposal {
+    /// Works out what this text would change.
+    ///
+    /// # Errors
+    /// A reason that cannot be kept with a catalog that takes much away.
+    pub fn work_out(
+        state: State,
+        kind: Versioned,
+        text: &str,
+        meant: &Meant,
+    ) -> Result<Self, Status> {
+        let head = Head::of(&state, kind);
+        let mut plan = DocumentPlan {
+            revision: signed(state.revision.0),
+            head_version: head.as_ref().map(|head| head.version.clone()).unwrap_or_default(),
+            ..DocumentPlan::default()
+        };
+        let written = match kind.read_against(text, state.catalog()) {
+            Ok(written) => written,
+            Err(problems) => return Ok(Self::wrong(plan, head, problems)),
+        };
+        plan.version.clone_from(&written.version);
+        if plan.version == plan.head_version {
+            return Ok(Self { plan, head, writes: Vec::new() });
+        }
+        let before = head.as_ref().map(|head| head.text.as_str()).unwrap_or_default();
+        plan.differences = differences(before, &written.canonical);
+        let writes = writes(&state, kind, &written, meant)?;
+        let (keys, before) = (state.keys(), state.outlook());
+        let after = state.with(&writes);
+        if let Some(reason) = after.refused(&key_of(kind)) {
+            return Ok(Self::wrong(plan, head, Problems::one("", reason)));
+        }
+        let after = after.outlook();
+        let mut impact = impact::between(&before, &after);
+        impact.violations.extend(broken_rules(&before, &after, &keys));
+        plan.impact = Some(impact);
+        plan.widenings = dataflow::widenings(&before, &after, &keys);
+        Ok(Self { plan, head, writes })
+    }
+
+    fn wrong(mut plan: DocumentPlan, head: Option<Head>, problems: Problems) -> Self {
+        plan.version.clear();
+        plan.differences.clear();
+        plan.problems = messages(problems);
+        Self { plan, head, writes: Vec::new() }
+    }
+}
+
+fn differences(before: &str, after: &str) -> Vec<DocumentDifference> {
+    let message =
+        |d: diff::Difference| DocumentDifference { path: d.path, before: d.before, after: d.after };
+    diff::between(before, after).into_iter().map(message).collect()
+}
+
+/// The document; with it, for a catalog that takes much away, the manifest without which routers hold it back.
+fn writes(
+    state: &State,
+    kind: Versioned,
+    written: &Written,
+    meant: &Meant,
+) -> Result<Vec<Write>, Status> {
+    let mut writes = vec![(key_of(kind), Some(Bytes::from(written.canonical.clone())))];
+    if kind == Versioned::Policy {
+        return Ok(writes);
+    }
+    let internal = |problems: Problems| Status::internal(problems.to_string());
+    let next = trunkline_spec::catalog::parse(&written.canonical).map_err(internal)?;
+    if state.catalog().mass_removal(&next).is_some() {
+        let manifest = Manifest {
+            endpoints: next.endpoints.len() as u64,
+            reason: meant.reason.clone(),
+            by: Some(meant.by.clone()),
+            at_ms: Some(unix_ms()),
+        };
+        let text = canonical::json(&manifest).map_err(internal)?;
+        manifest::parse(&text).map_err(|p| refusal::bad_field("reason", &p.to_string()))?;
+        writes.push((format!("{CONFIG}{MANIFEST}"), Some(Bytes::from(text))));
+    }
+    Ok(writes)
+}
+
+/// Models that the policy names, and that the catalog has no longer.
+fn orphaned(before: &Outlook, after: &Outlook) -> Option<String> {
+    let models = |outlook: &Outlook| -> BTreeSet<ModelId> {
+        outlook.catalog.endpoints.iter().map(|endpoint| endpoint.model.clone()).collect()
+    };
+    let (had, has) = (models(before), models(after));
+    let named = after.policy.routes.values().flat_map(|route| &route.models);
+    let gone: BTreeSet<&str> = named
+        .filter(|model| had.contains(*model) && !has.contains(*model))
+        .map(ModelId::as_str)
+        .collect();
+    let gone: Vec<&str> = gone.into_iter().collect();
+    (!gone.is_empty()).then(|| format!("the policy names {}, which would be gone", gone.join(", ")))
+}
+
+/// The rules that keep prompts somewhere and would no longer, and a catalog that shrinks too much.
+fn broken_rules(before: &Outlook, after: &Outlook, keys: &[ApiKey]) -> Vec<String> {
+    let mut broken = Vec::new();
+    if let Some(removal) = before.catalog.mass_removal(&after.catalog) {
+        let (removed, all) = (removal.removed, removal.before);
+        broken.push(format!("{removed} of {all} endpoints would go at once"));
+    }
+    broken.extend(orphaned(before, after));
+    let mut check = |whose: String, was: &DataRules, is: &DataRules| {
+        let endpoints = let_in((&before.catalog, was), (&after.catalog, is));
+        let names: Vec<String> = endpoints.iter().take(MAX_NAMED).map(|e| e.name()).collect();
+        let more = endpoints.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        if !names.is_empty() {
+            let names = names.join(", ");
+            broken.push(format!("the data rules of {whose} would let in {names}{more}"));
+        }
+    };
+    check("the policy".to_owned(), &before.policy.data, &after.policy.data);
+    let mut seen: Vec<&DataRules> = vec![&before.policy.data];
+    for tenant in keys.iter().map(|key| &key.tenant) {
+        if tenant.data != DataRules::default() && !seen.contains(&&tenant.data) {
+            seen.push(&tenant.data);
+            check(format!("key {}", tenant.key), &tenant.data, &tenant.data);
+        }
+    }
+    broken
+}
