@@ -13,6 +13,7 @@ use trunkline_wire::models::{Generation, Usd};
 use uuid::Uuid;
 
 use crate::ledger::{Entry, Record};
+use crate::page::TagCosts;
 use crate::view::View;
 use kept::Kept;
 pub use kept::decision_of;
@@ -46,11 +47,12 @@ impl Generations {
     }
 }
 
-/// Empties the ledger's queue until every sender is gone.
+/// Empties the ledger's queue until every sender is gone, and adds up what the calls cost.
 pub async fn write(
     mut queue: mpsc::Receiver<Entry>,
     generations: Arc<Generations>,
     lines: Option<LineWriter>,
+    costs: Arc<TagCosts>,
 ) {
     let mut line = Vec::new();
     while let Some(entry) = queue.recv().await {
@@ -62,6 +64,7 @@ pub async fn write(
                         lines.write_line(&line);
                     }
                 }
+                costs.add(&record);
                 generations.keep(record);
             }
             Entry::Barrier(reached) => answer(reached),
