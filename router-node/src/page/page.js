@@ -174,7 +174,8 @@ function outages(verdicts) {
 function plot(cell, kind, samples, verdicts, unit) {
   const known = samples.filter((value) => value !== null);
   const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
-  const told = known.length ? `${number(low)}–${number(high)}${unit}` : "not measured";
+  const span = low === high ? number(low) : `${number(low)}–${number(high)}`;
+  const told = known.length ? span + unit : "not measured";
   const label = `${kind} over the last hour: ${told}`;
   if (!cell.range) {
     cell.svg = drawing("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
@@ -198,7 +199,7 @@ const ENDPOINT_COLUMNS = [
   ["Weight", "c-number number"],
   ["Success", "c-number number"],
   ["First token", "c-number number"],
-  ["In flight", "c-number number"],
+  ["In flight here", "c-number number"],
   ["Weight, last hour", "c-plot"],
   ["Latency, last hour", "c-plot"],
 ];
@@ -242,7 +243,7 @@ function updateEndpoint(row, endpoint) {
   say(row.region, endpoint.region);
   badge(row.badge, endpoint.verdict);
   row.drained.hidden = !endpoint.drained;
-  say(row.drained, endpoint.drained ? "⏸ drained" : "");
+  say(row.drained, endpoint.drained ? "■ drained" : "");
   mood(row.drained, endpoint.drained ? "badge warn" : "");
   say(row.note, [KEPT[endpoint.kept_because], BREAKERS[endpoint.breaker]].filter(Boolean).join(", "));
   say(row.weight, `${number(endpoint.weight)}${endpoint.pinned ? " pinned" : ""}`);
@@ -414,7 +415,7 @@ async function follow(path, everyMs, take) {
     // The router is away or restarts: the pulse tells, and the next question comes.
   }
   pulse();
-  setTimeout(() => follow(path, everyMs(), take), everyMs());
+  setTimeout(() => follow(path, everyMs, take), everyMs());
 }
 
 byId("filter").addEventListener("input", show);
