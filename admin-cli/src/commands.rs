@@ -10,4 +10,8 @@ pub mod status;
 pub mod undrain;
 pub mod weight;
 
+pub mod doctor;
+pub mod top;
+pub mod wait;
+
 mod edited;

@@ -28,6 +28,9 @@ pub enum Failure {
     /// It was begun, and had not taken effect everywhere in time.
     #[error("{0}")]
     NotConverged(String),
+    /// So many things are wrong with the cluster; they were shown.
+    #[error("{0} findings")]
+    Found(usize),
     /// The answer could not be written.
     #[error("cannot write: {0}")]
     Output(#[from] std::io::Error),
@@ -43,7 +46,7 @@ impl Failure {
                 Code::Aborted => 4,
                 _ => 1,
             },
-            Self::Unreachable { .. } | Self::Absent(_) | Self::Output(_) => 1,
+            Self::Unreachable { .. } | Self::Absent(_) | Self::Found(_) | Self::Output(_) => 1,
             Self::Usage(_) => 2,
             Self::NotConverged(_) => 5,
         }

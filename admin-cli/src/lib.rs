@@ -34,5 +34,8 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Verb::Catalog(verb) => commands::catalog::run(&mut admin, verb, format, out).await,
         Verb::Explain(args) => commands::explain::run(&mut admin, args, format, out).await,
         Verb::Completion(args) => commands::completion::run(&args, out),
+        Verb::Wait(args) => commands::wait::run(&mut admin, args, format, out).await,
+        Verb::Doctor => commands::doctor::run(&mut admin, format, out).await,
+        Verb::Top(args) => commands::top::run(&mut admin, args, format, out).await,
     }
 }

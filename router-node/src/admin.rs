@@ -3,6 +3,7 @@
 
 mod catalog;
 mod confirm;
+mod diagnosis;
 mod drains;
 mod edit;
 mod impact;
@@ -22,12 +23,12 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use trunkline_proto::admin::v1::{
-    ConfirmCatalogRequest, ConfirmCatalogResponse, DrainRequest, DrainResponse, ExplainRequest,
-    ExplainResponse, GetPolicyRequest, GetPolicyResponse, GetStatusRequest, GetStatusResponse,
-    ListDrainsRequest, ListDrainsResponse, ListEndpointsRequest, ListEndpointsResponse,
-    ListModelsRequest, ListModelsResponse, ListProvidersRequest, ListProvidersResponse,
-    ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
-    UndrainResponse,
+    ConfirmCatalogRequest, ConfirmCatalogResponse, DiagnoseRequest, DiagnoseResponse, DrainRequest,
+    DrainResponse, ExplainRequest, ExplainResponse, GetPolicyRequest, GetPolicyResponse,
+    GetStatusRequest, GetStatusResponse, ListDrainsRequest, ListDrainsResponse,
+    ListEndpointsRequest, ListEndpointsResponse, ListModelsRequest, ListModelsResponse,
+    ListProvidersRequest, ListProvidersResponse, ResetWeightRequest, ResetWeightResponse,
+    SetWeightRequest, SetWeightResponse, UndrainRequest, UndrainResponse,
 };
 use trunkline_store::port::Store;
 
@@ -198,5 +199,13 @@ impl AdminService for Admin {
             replayed: None,
             identical: false,
         }))
+    }
+
+    async fn diagnose(
+        &self,
+        request: Request<DiagnoseRequest>,
+    ) -> Result<Response<DiagnoseResponse>, Status> {
+        let (by, DiagnoseRequest {}) = self.admit(request)?;
+        Ok(Response::new(diagnosis::answer(self, &by).await))
     }
 }

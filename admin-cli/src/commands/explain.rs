@@ -49,7 +49,7 @@ fn show(record: &Generation, format: Format, out: &mut dyn Write) -> Result<(), 
     let candidates: Vec<Value> = decision.candidates.iter().map(rows::candidate).collect();
     let turns: Vec<Value> = decision.turns.iter().map(rows::turn).collect();
     let attempts = rows::attempts(record);
-    if format == Format::Json {
+    if format.is_data() {
         let answer = json!({
             "generation": rows::generation(record),
             "attempts": attempts,
@@ -61,7 +61,7 @@ fn show(record: &Generation, format: Format, out: &mut dyn Write) -> Result<(), 
                 "turns": turns,
             },
         });
-        return Ok(render::value(&answer, out)?);
+        return Ok(render::data(&answer, format, out)?);
     }
     render::one(&rows::generation(record), format, out)?;
     writeln!(out, "\nrevision {}, seed {}", decision.revision, decision.seed)?;

@@ -7,9 +7,11 @@ use trunkline_proto::admin::v1::{
     ListDrainsRequest, ListEndpointsRequest, ListModelsRequest, ListProvidersRequest,
 };
 
+use super::status;
 use crate::Failure;
 use crate::cli::{Format, GetArgs, Kind};
 use crate::connect::Admin;
+use crate::render::watch::Watch;
 use crate::render::{self, List};
 use crate::rows;
 
@@ -26,8 +28,15 @@ pub async fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let items = items(admin, args.kind).await?;
-    Ok(render::list(&List { columns: columns(args.kind), items }, format, out)?)
+    let watch = Watch::of(args.watch, format);
+    loop {
+        let items = items(admin, args.kind).await?;
+        watch.begin(out)?;
+        render::list(&List { columns: columns(args.kind), items }, format, out)?;
+        if !watch.again(out).await? {
+            return Ok(());
+        }
+    }
 }
 
 fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
@@ -69,6 +78,8 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("SINCE", "since"),
             ("REASON", "reason"),
         ],
+        Kind::Routers => status::ROUTERS,
+        Kind::Probers => status::PROBERS,
     }
 }
 
@@ -115,6 +126,14 @@ async fn page(
             let asked = ListDrainsRequest { page_token, ..Default::default() };
             let page = admin.list_drains(asked).await?.into_inner();
             (page.drains.iter().map(rows::drain).collect(), page.next_page_token)
+        }
+        Kind::Routers => {
+            let status = status::of_no_endpoint(admin).await?;
+            (status.routers.iter().map(rows::router).collect(), String::new())
+        }
+        Kind::Probers => {
+            let status = status::of_no_endpoint(admin).await?;
+            (status.probers.iter().map(rows::prober).collect(), String::new())
         }
     })
 }
