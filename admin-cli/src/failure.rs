@@ -29,7 +29,7 @@ pub enum Failure {
     #[error("{0}")]
     NotConverged(String),
     /// So many things are wrong with the cluster; they were shown.
-    #[error("{0} findings")]
+    #[error("findings: {0}")]
     Found(usize),
     /// The answer could not be written.
     #[error("cannot write: {0}")]

@@ -40,12 +40,16 @@ fn found(router: &Router) -> Vec<String> {
 async fn every_view_reads_as_it_did_when_it_was_last_looked_at() {
     let a = Provider::start("alpha").await.serving("acme/large").serving("acme/small");
     let b = Provider::start("beta").await.serving("acme/large");
-    let policy = json!({"routes": {"default": {"models": ["acme/large", "acme/lrge"]}}});
+    let policy = json!({"routes": {"default": {"models": ["acme/large", "acme/small"]}}});
     let named = json!({"node_id": "r1", "zone": "here"});
     let router = Setup::new(&[&a, &b]).policy(policy).config(named).start().await;
     until("it has registered", async || router.metric("trunkline_routers", "").await == 1.0).await;
     let drain = says(&router, &["drain", "provider/beta", "--force", "--reason", "new quota"]);
     is_as_before("drain", &drain);
+    until("it is proven", async || {
+        reads(&router, &["get", "drains"])["items"][0]["state"] == "proven"
+    })
+    .await;
     for (name, words) in [
         ("status", &["status"][..]),
         ("get-providers", &["get", "providers"]),
@@ -125,8 +129,12 @@ async fn the_doctor_names_what_is_broken_and_falls_silent_when_it_is_not() {
     cluster.wait_for("alpha", Verdict::Down).await;
     assert_eq!(ill(), ["endpoint_down"]);
     says(router, &["drain", "provider/beta", "--force", "--reason", "both"]);
-    assert_eq!(ill(), ["model_without_endpoint", "endpoint_down"]);
-    says(router, &["undrain", "provider/beta", "--reason", "back"]);
+    assert_eq!(ill(), ["endpoint_kept"], "there is no other");
+    says(router, &["drain", "model/m", "--force", "--reason", "all"]);
+    assert!(ill().contains(&"model_without_endpoint".to_owned()));
+    for target in ["provider/beta", "model/m"] {
+        says(router, &["undrain", target, "--reason", "back"]);
+    }
     cluster.provider("alpha").sim.revive().unwrap();
     cluster.wait_for("alpha", Verdict::Up).await;
     until("all is well again", async || ill().is_empty()).await;

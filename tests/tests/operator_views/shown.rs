@@ -26,30 +26,49 @@ fn page(output: &Output) -> String {
     format!("{}\n[exit {}]\n", lines.join("\n"), output.status.code().unwrap())
 }
 
-/// Words that hold a digit of a time, a port, a revision, a digest or an id become `#`s; distances between
-/// columns are not compared, because they follow the longest such word.
+/// Ids, digests, addresses, times and revisions are named instead of written. Gaps between columns are not
+/// compared, because they follow the longest such word.
 fn line(line: &str) -> String {
-    let gap = line.len() - line.trim_start().len();
-    let words = line.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
-    format!("{}{words}", " ".repeat(gap.min(3)))
+    let indent = line.len() - line.trim_start().len();
+    let (mut words, mut before) = (Vec::new(), "");
+    for one in line.split_whitespace() {
+        words.push(if moves(before, line) { number(one) } else { word(one) });
+        before = one;
+    }
+    format!("{}{}", " ".repeat(indent), words.join(" "))
+}
+
+/// Whether the numbers after this word, or in this line, are others each time: revisions, and how long ago
+/// the store was heard.
+fn moves(before: &str, line: &str) -> bool {
+    let before = before.trim_end_matches(':');
+    ["revision", "heard_s_ago"].contains(&before) || line.starts_with("r1 ")
+}
+
+fn number(text: &str) -> String {
+    let bare = text.trim_end_matches([';', ',']);
+    match bare.parse::<f64>() {
+        Ok(value) if bare.contains('.') || value > 0.0 => text.replace(bare, "<number>"),
+        Ok(_) | Err(_) => word(text),
+    }
 }
 
 fn word(word: &str) -> String {
     let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let is_id =
-        bare.len() == 10 && bare.chars().all(|c| "abcdefghijklmnopqrstuvwxyz234567".contains(c));
-    let is_digest = bare.len() == 12 && bare.chars().all(|c| c.is_ascii_hexdigit());
-    if is_id && !["127", "acme"].contains(&bare) {
-        return word.replace(bare, "<id>");
-    }
-    if is_digest {
-        return word.replace(bare, "<digest>");
-    }
-    if bare.starts_with("http://127.0.0.1:") || bare.starts_with("127.0.0.1:") {
-        return "<address>".to_owned();
-    }
-    if bare.len() > 15 && bare.contains('T') && bare.ends_with('Z') {
-        return word.replace(bare, "<time>");
-    }
-    word.to_owned()
+    let base32 = |c: char| matches!(c, 'a'..='z' | '2'..='7');
+    let named = if bare.len() == 10
+        && bare.chars().all(base32)
+        && bare.contains(|c: char| c.is_numeric())
+    {
+        "<id>"
+    } else if bare.len() == 12 && bare.chars().all(|c| c.is_ascii_hexdigit()) {
+        "<digest>"
+    } else if bare.contains("127.0.0.1:") {
+        "<address>"
+    } else if bare.len() > 15 && bare.contains('T') && bare.ends_with('Z') {
+        "<time>"
+    } else {
+        bare
+    };
+    word.replacen(bare, named, 1)
 }

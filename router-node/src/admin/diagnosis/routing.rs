@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use trunkline_core::assess::Limit;
 use trunkline_core::snapshot::{EndpointState, Verdict};
 use trunkline_proto::admin::v1::Finding;
 
@@ -61,36 +62,56 @@ fn verdicts(view: &View) -> Vec<Finding> {
         let remedy = "look at the network of the probers first";
         found.push(finding("disruption", "probers".to_owned(), problem.to_owned(), remedy));
     }
-    for state in &view.snapshot.endpoints {
+    let told = view.snapshot.endpoints.iter().filter_map(|state| {
+        let limited = view.table.rows.get(&state.endpoint.id).and_then(|row| row.limited);
         let subject = format!("endpoint/{}", state.endpoint.name());
-        let told = match state.verdict {
-            Verdict::Unknown | Verdict::Up | Verdict::Degraded => None,
-            Verdict::AdvisoryDown => Some((
-                "endpoint_down",
-                "it looks down, and gets calls all the same: too few witnesses, or no other endpoint",
-                "see status for what it answers, and its provider's own status page",
-            )),
-            Verdict::ZoneDown => Some((
-                "endpoint_down_here",
-                "it is down for this zone alone",
-                "look at the network between this zone and the provider",
-            )),
-            Verdict::Down => Some((
-                "endpoint_down",
-                "it is down and gets no calls",
-                "none is needed: it is let in again when it works; drain it to keep it out",
-            )),
-            Verdict::ConfigError => Some((
-                "endpoint_refuses",
-                "it refuses our credential, or does not know the model",
-                "check the provider's key and the model's name in the catalog",
-            )),
+        let (code, problem, remedy) = match limited {
+            Some(limit) => kept(limit),
+            None => of_verdict(state.verdict)?,
         };
-        found.extend(
-            told.map(|(code, problem, remedy)| finding(code, subject, problem.to_owned(), remedy)),
-        );
-    }
+        Some(finding(code, subject, problem.to_owned(), remedy))
+    });
+    found.extend(told);
     found
+}
+
+/// What is wrong, in a code, in words, and with its remedy.
+type Told = (&'static str, &'static str, &'static str);
+
+/// The observers agree that it is down, and it gets calls all the same.
+fn kept(limit: Limit) -> Told {
+    let problem = match limit {
+        Limit::Share => "it looks down, and is kept: half of its model's endpoints are out already",
+        Limit::OnlyOne => "it looks down, and is kept: its model has no other endpoint",
+        Limit::Disruption => "it looks down to probes alone, and is kept: most providers do",
+    };
+    ("endpoint_kept", problem, "bring another endpoint of its model back, or add one")
+}
+
+fn of_verdict(verdict: Verdict) -> Option<Told> {
+    match verdict {
+        Verdict::Unknown | Verdict::Up | Verdict::Degraded => None,
+        Verdict::AdvisoryDown => Some((
+            "endpoint_down",
+            "it looks down to its only witness, and gets calls all the same",
+            "run more probers; see the provider's own status page",
+        )),
+        Verdict::ZoneDown => Some((
+            "endpoint_down_here",
+            "it is down for this zone alone",
+            "look at the network between this zone and the provider",
+        )),
+        Verdict::Down => Some((
+            "endpoint_down",
+            "it is down and gets no calls",
+            "none is needed: it is let in again when it works; drain it to keep it out",
+        )),
+        Verdict::ConfigError => Some((
+            "endpoint_refuses",
+            "it refuses our credential, or does not know the model",
+            "check the provider's key and the model's name in the catalog",
+        )),
+    }
 }
 
 /// Routes that lead to models which nobody serves.
