@@ -6,6 +6,7 @@
 #[path = "operator_views/shown.rs"]
 mod shown;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -139,4 +140,19 @@ async fn the_doctor_names_what_is_broken_and_falls_silent_when_it_is_not() {
     cluster.wait_for("alpha", Verdict::Up).await;
     until("all is well again", async || ill().is_empty()).await;
     drop(load);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_is_left_as_it_was_found_and_coloured_only_if_wanted() {
+    let a = Provider::start("alpha").await.serving("m");
+    let router = Setup::new(&[&a]).start().await;
+    until("it has registered", async || router.metric("trunkline_routers", "").await == 1.0).await;
+    // Of Python no more is used than every machine with tests/provision/system.sh has.
+    let mut stories = Command::new("python3");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("terminal");
+    stories.arg("-B").arg(folder.join("operator.py")).env_remove("NO_COLOR");
+    stories.env("ADMIN_CLI", beside("admin-cli")).env("TRUNKLINE_ADMIN_KEY", KEY);
+    stories.env("TRUNKLINE_ENDPOINT", format!("http://{}", router.admin));
+    let told = tokio::task::spawn_blocking(move || stories.output()).await.unwrap().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
 }

@@ -23,7 +23,6 @@ fn provisioned(variable: &str, usual: &Path, by: &str) -> PathBuf {
     program
 }
 
-#[expect(clippy::indexing_slicing, reason = "the plan has one router")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_status_page_shows_the_cluster_in_a_browser() -> anyhow::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Output;
 
 /// Compares, or writes the page when that is asked for.
-#[expect(clippy::disallowed_methods, reason = "a person asks for new pages")]
 pub fn is_as_before(name: &str, output: &Output) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots");
     let file = folder.join(format!("{name}.txt"));

@@ -64,7 +64,7 @@ fn of_member(told: &Told, subject: String) -> Vec<Finding> {
 /// An even number of members tolerates no more losses than one fewer, and loses more often.
 fn of_cluster(members: &[Member]) -> Option<Finding> {
     let count = members.len();
-    (count > 0 && count % 2 == 0).then(|| {
+    (count > 0 && count.is_multiple_of(2)).then(|| {
         let problem =
             format!("it has {count} members: one more loss is tolerated only with one more");
         finding("store_even", "store".to_owned(), problem, "run three or five members")
