@@ -83,10 +83,10 @@ pub async fn remember(
     history: Arc<History>,
     shutdown: Shutdown,
 ) -> Result<(), BoxError> {
-    let mut ticks = tokio::time::interval(history::SAMPLE_EVERY);
+    let mut ticks = tokio::time::interval(history::POINT_EVERY);
     loop {
         tokio::select! {
-            _ = ticks.tick() => history.sample(&router.view.load_full().snapshot),
+            _ = ticks.tick() => history.take(&router.view.load_full().snapshot),
             () = shutdown.wait() => return Ok(()),
         }
     }

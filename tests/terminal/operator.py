@@ -15,6 +15,7 @@ PROGRAM = os.environ["ADMIN_CLI"]
 PATIENCE_S = 60
 OTHER_SCREEN = b"\x1b[?1049h"
 USUAL_SCREEN = b"\x1b[?25h\x1b[?1049l"
+CLEAR = b"\x1b[H\x1b[J"
 GREEN = b"\x1b[32m"
 
 
@@ -98,6 +99,16 @@ def test_whoever_waits_sees_for_what():
     wait = Terminal("wait", "--revision", "1000000", "--timeout", "1")
     assert wait.end()[0] == 5
     assert b"0 of 1, waiting for " in wait.seen, wait.seen
+
+
+def test_a_watched_list_is_shown_again_in_place():
+    watch = Terminal("get", "endpoints", "--watch")
+    watch.until(b"alpha/m@global")
+    first = len(watch.seen)
+    while CLEAR not in watch.seen[first:] or b"alpha/m@global" not in watch.seen[first:]:
+        watch.read()
+    watch.press(b"\x03")
+    watch.end()
 
 
 if __name__ == "__main__":

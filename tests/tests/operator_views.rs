@@ -6,6 +6,7 @@
 #[path = "operator_views/shown.rs"]
 mod shown;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -155,4 +156,38 @@ async fn a_terminal_is_left_as_it_was_found_and_coloured_only_if_wanted() {
     stories.env("TRUNKLINE_ENDPOINT", format!("http://{}", router.admin));
     let told = tokio::task::spawn_blocking(move || stories.output()).await.unwrap().unwrap();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_names_the_variable_that_lacks_and_no_secret() {
+    let a = Provider::start("alpha").await.serving("m").with_credentials(&["never-to-be-seen"]);
+    let lacking = [("SECRET_ALPHA_0".to_owned(), String::new())];
+    let router = Setup::new(&[&a]).environment(&lacking).start().await;
+    let told = String::from_utf8(says(&router, &["doctor"]).stdout).unwrap();
+    assert!(told.contains("provider/alpha: this router cannot call 1 of its endpoints"), "{told}");
+    assert!(told.contains("SECRET_ALPHA_0") && !told.contains("never-to-be-seen"), "{told}");
+}
+
+/// Words in a text between two of these marks that look like a finding's code.
+fn codes(text: &str, mark: char) -> BTreeSet<&str> {
+    let code = |word: &&str| {
+        word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    text.split(mark).filter(code).collect()
+}
+
+#[test]
+fn every_finding_has_its_row_in_the_docs_and_no_other_has() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let sources = ["store", "members", "routing"].map(|part| {
+        let text = read(&format!("router-node/src/admin/diagnosis/{part}.rs"));
+        text.split("#[cfg(test)]").next().unwrap().to_owned()
+    });
+    let sources = format!("{}{}", sources.concat(), read("admin-cli/src/commands/doctor.rs"));
+    let mut known = codes(&sources, '"');
+    known.retain(|code| !["size_bytes", "answered_by"].contains(code));
+    let page = read("docs/operating.md");
+    let table = page.split("## What `doctor` may find").nth(1).unwrap();
+    assert_eq!(codes(table, '`'), known);
 }

@@ -14,7 +14,7 @@ use crate::ledger::{Record, unix_ms};
 const MAX_TAGS: usize = 200;
 /// The longest value kept, in characters.
 const MAX_VALUE_CHARS: usize = 64;
-/// Most keys whose late values are counted together; a policy allows far fewer.
+/// Most keys; a policy allows far fewer.
 const MAX_KEYS: usize = 32;
 
 /// Costs by tag.
@@ -27,8 +27,16 @@ pub struct TagCosts {
 #[derive(Debug, Default)]
 struct Sums {
     all: Sum,
-    tags: BTreeMap<(String, String), Sum>,
-    others: BTreeMap<String, Sum>,
+    keys: BTreeMap<String, Values>,
+    /// Values kept, over all keys.
+    kept: usize,
+}
+
+/// The values of one key, and what came when there was no more room.
+#[derive(Debug, Default)]
+struct Values {
+    sums: BTreeMap<String, Sum>,
+    others: Sum,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,25 +91,41 @@ impl TagCosts {
     /// What was counted, the dearest first.
     pub fn read(&self) -> Costs {
         let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        let tags = sums.tags.iter().map(|((key, value), sum)| sum.line(key, Some(value)));
-        let others = sums.others.iter().map(|(key, sum)| sum.line(key, None));
-        let mut lines: Vec<Line> = tags.chain(others).collect();
+        let mut lines = Vec::new();
+        for (key, values) in &sums.keys {
+            lines.extend(values.sums.iter().map(|(value, sum)| sum.line(key, Some(value))));
+            lines.extend((values.others.calls > 0).then(|| values.others.line(key, None)));
+        }
         lines.sort_by(|a, b| (b.usd, &a.key, &a.value).cmp(&(a.usd, &b.key, &b.value)));
         Costs { since_unix_ms: self.since_unix_ms, all: sums.all.line("", None), tags: lines }
     }
 }
 
 impl Sums {
+    /// Nothing is copied but what is new: this is done for every call.
     fn add(&mut self, key: &str, value: &str, one: Sum) {
-        let tag = (key.to_owned(), value.chars().take(MAX_VALUE_CHARS).collect());
-        if let Some(sum) = self.tags.get_mut(&tag) {
+        if !self.keys.contains_key(key) {
+            if self.keys.len() >= MAX_KEYS {
+                return;
+            }
+            self.keys.insert(key.to_owned(), Values::default());
+        }
+        let Some(values) = self.keys.get_mut(key) else { return };
+        let value = shortened(value);
+        if let Some(sum) = values.sums.get_mut(value) {
             sum.add(one);
-        } else if self.tags.len() < MAX_TAGS {
-            self.tags.insert(tag, one);
-        } else if self.others.len() < MAX_KEYS || self.others.contains_key(key) {
-            self.others.entry(tag.0).or_default().add(one);
+        } else if self.kept < MAX_TAGS {
+            self.kept += 1;
+            values.sums.insert(value.to_owned(), one);
+        } else {
+            values.others.add(one);
         }
     }
+}
+
+fn shortened(value: &str) -> &str {
+    let end = value.char_indices().nth(MAX_VALUE_CHARS).map_or(value.len(), |(at, _)| at);
+    value.get(..end).unwrap_or(value)
 }
 
 impl Sum {
@@ -111,8 +135,8 @@ impl Sum {
         self.cost = self.cost + one.cost;
     }
 
-    fn line(&self, key: &str, value: Option<&String>) -> Line {
-        let (key, value) = (key.to_owned(), value.cloned());
+    fn line(&self, key: &str, value: Option<&str>) -> Line {
+        let (key, value) = (key.to_owned(), value.map(str::to_owned));
         Line { key, value, calls: self.calls, tokens: self.tokens, usd: Usd(self.cost.0) }
     }
 }

@@ -9,18 +9,18 @@ use serde::Serialize;
 use trunkline_core::id::EndpointId;
 use trunkline_core::snapshot::{EndpointState, Snapshot, Verdict};
 
-/// Between two samples: finer than a plot of an hour can show.
-pub const SAMPLE_EVERY: Duration = Duration::from_secs(15);
-/// Samples kept of each endpoint: an hour. With the 2,000 endpoints of the largest catalog 8 MiB.
-const SAMPLES: usize = 240;
+/// Between two points: finer than a plot of an hour can show.
+pub const POINT_EVERY: Duration = Duration::from_secs(15);
+/// Points kept of each endpoint: an hour. With the 2,000 endpoints of the largest catalog 8 MiB.
+const POINTS: usize = 240;
 
 /// The last hour.
 #[derive(Debug, Default)]
-pub struct History(Mutex<BTreeMap<EndpointId, VecDeque<Sample>>>);
+pub struct History(Mutex<BTreeMap<EndpointId, VecDeque<Point>>>);
 
 /// An endpoint at one moment.
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+struct Point {
     weight_q16: u32,
     ttft_ms: Option<u32>,
     verdict: Verdict,
@@ -30,11 +30,11 @@ struct Sample {
 #[derive(Debug, Serialize)]
 pub struct Hour {
     every_s: u64,
-    samples: usize,
+    points: usize,
     endpoints: BTreeMap<String, Plot>,
 }
 
-/// One endpoint, the oldest sample first, the newest now.
+/// One endpoint, the oldest point first, the newest now.
 #[derive(Debug, Default, Serialize)]
 struct Plot {
     weight: Vec<f64>,
@@ -43,29 +43,29 @@ struct Plot {
 }
 
 impl History {
-    /// Takes one sample of everything there is; what left the catalog is forgotten.
-    pub fn sample(&self, snapshot: &Snapshot) {
+    /// Takes one point of everything there is; what left the catalog is forgotten.
+    pub fn take(&self, snapshot: &Snapshot) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *kept);
         for state in &snapshot.endpoints {
-            let mut samples = before.remove(&state.endpoint.id).unwrap_or_default();
-            if samples.len() >= SAMPLES {
-                samples.pop_front();
+            let mut points = before.remove(&state.endpoint.id).unwrap_or_default();
+            if points.len() >= POINTS {
+                points.pop_front();
             }
-            samples.push_back(Sample::of(state));
-            kept.insert(state.endpoint.id, samples);
+            points.push_back(Point::of(state));
+            kept.insert(state.endpoint.id, points);
         }
     }
 
     /// All that is kept.
     pub fn read(&self) -> Hour {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let endpoints = kept.iter().map(|(id, samples)| (id.to_string(), Plot::of(samples)));
-        Hour { every_s: SAMPLE_EVERY.as_secs(), samples: SAMPLES, endpoints: endpoints.collect() }
+        let endpoints = kept.iter().map(|(id, points)| (id.to_string(), Plot::of(points)));
+        Hour { every_s: POINT_EVERY.as_secs(), points: POINTS, endpoints: endpoints.collect() }
     }
 }
 
-impl Sample {
+impl Point {
     fn of(state: &EndpointState) -> Self {
         Self {
             // What is drained gets nothing, whatever it would weigh.
@@ -77,11 +77,11 @@ impl Sample {
 }
 
 impl Plot {
-    fn of(samples: &VecDeque<Sample>) -> Self {
+    fn of(points: &VecDeque<Point>) -> Self {
         Self {
-            weight: samples.iter().map(|s| super::status::weight(s.weight_q16)).collect(),
-            ttft_ms: samples.iter().map(|s| s.ttft_ms).collect(),
-            verdict: samples.iter().map(|s| s.verdict.as_str()).collect(),
+            weight: points.iter().map(|s| super::status::weight(s.weight_q16)).collect(),
+            ttft_ms: points.iter().map(|s| s.ttft_ms).collect(),
+            verdict: points.iter().map(|s| s.verdict.as_str()).collect(),
         }
     }
 }
@@ -102,13 +102,13 @@ mod tests {
         let catalog = trunkline_spec::catalog::parse(CATALOG).unwrap();
         let states = Table::default().states(&catalog);
         let with = Snapshot::new(1, Policy::default(), catalog.providers, states);
-        for _ in 0..SAMPLES + 5 {
-            history.sample(&with);
+        for _ in 0..POINTS + 5 {
+            history.take(&with);
         }
         let hour = history.read();
         assert_eq!(hour.endpoints.len(), 1);
-        assert!(hour.endpoints.values().all(|plot| plot.weight.len() == SAMPLES));
-        history.sample(&Snapshot::default());
+        assert!(hour.endpoints.values().all(|plot| plot.weight.len() == POINTS));
+        history.take(&Snapshot::default());
         assert!(history.read().endpoints.is_empty());
     }
 }

@@ -1,5 +1,5 @@
 // Keeps the page up to date: asks this router for status.json every two seconds and for history.json as often as
-// it takes a sample. Everything is put in as text, never as markup; what is already there is changed in place, so
+// it takes a point. Everything is put in as text, never as markup; what is already there is changed in place, so
 // that opened details stay open and nothing flickers.
 "use strict";
 
@@ -31,7 +31,7 @@ const KEPT = {
 };
 
 let status = null;
-let hour = { samples: 0, every_s: 15, endpoints: {} };
+let hour = { points: 0, every_s: 15, endpoints: {} };
 let answeredAt = 0;
 
 const byId = (id) => document.getElementById(id);
@@ -137,13 +137,13 @@ function fill(cell, value) {
 const WIDTH = 240;
 const HEIGHT = 32;
 
-/** The line through the samples, which end at the right edge; a gap where nothing was measured. */
-function line(samples, top) {
+/** The line through the points, which end at the right edge; a gap where nothing was measured. */
+function line(points, top) {
   let path = "";
   let drawn = false;
-  const first = hour.samples - samples.length;
-  const step = WIDTH / Math.max(1, hour.samples - 1);
-  samples.forEach((value, at) => {
+  const first = hour.points - points.length;
+  const step = WIDTH / Math.max(1, hour.points - 1);
+  points.forEach((value, at) => {
     if (value === null) {
       drawn = false;
       return;
@@ -158,8 +158,8 @@ function line(samples, top) {
 
 /** Stretches in which calls were kept away. */
 function outages(verdicts) {
-  const step = WIDTH / Math.max(1, hour.samples - 1);
-  const first = hour.samples - verdicts.length;
+  const step = WIDTH / Math.max(1, hour.points - 1);
+  const first = hour.points - verdicts.length;
   const stretches = [];
   verdicts.forEach((verdict, at) => {
     if (verdict !== "down" && verdict !== "config_error") return;
@@ -171,8 +171,8 @@ function outages(verdicts) {
     drawing("rect", { x: Math.max(0, (first + start - 0.5) * step), y: 0, width: (end - start) * step, height: HEIGHT }));
 }
 
-function plot(cell, kind, samples, verdicts, unit) {
-  const known = samples.filter((value) => value !== null);
+function plot(cell, kind, points, verdicts, unit) {
+  const known = points.filter((value) => value !== null);
   const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
   const span = low === high ? number(low) : `${number(low)}–${number(high)}`;
   const told = known.length ? span + unit : "not measured";
@@ -186,7 +186,7 @@ function plot(cell, kind, samples, verdicts, unit) {
   cell.svg.replaceChildren(
     ...outages(verdicts),
     drawing("path", { class: "floor", d: `M0 ${HEIGHT - 1}H${WIDTH}` }),
-    drawing("path", { class: kind, d: line(samples, high || 1) }),
+    drawing("path", { class: kind, d: line(points, high || 1) }),
   );
   say(cell.range, told);
 }
@@ -253,7 +253,7 @@ function updateEndpoint(row, endpoint) {
   say(row.p99, `p99 ${number(endpoint.ttft_p99_ms, " ms")}`);
   say(row.children[5], number(endpoint.in_flight));
   const past = hour.endpoints[endpoint.id] ?? { weight: [], ttft_ms: [], verdict: [] };
-  // The newest point is this moment, not the last sample.
+  // The newest point is this moment, not the last point.
   const now = endpoint.drained ? 0 : endpoint.weight;
   const verdicts = [...past.verdict, endpoint.verdict];
   plot(row.children[6], "weight", [...past.weight, now], verdicts, "");
