@@ -39,7 +39,10 @@ pub async fn run(
     }
     let mut screen = Screen::open()?;
     loop {
-        let status = admin.get_status(GetStatusRequest::default()).await?.into_inner();
+        let status = tokio::select! {
+            () = screen.left() => return Ok(()),
+            status = admin.get_status(GetStatusRequest::default()) => status?.into_inner(),
+        };
         memory.take(&status);
         let mut drawn = Vec::new();
         memory.draw(&status, Screen::size(), &mut drawn)?;

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::sync::Arc;
 
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 /// The other screen, without a cursor.
@@ -44,6 +44,8 @@ pub fn is_there() -> bool {
 pub struct Screen {
     before: Termios,
     quit: Arc<Notify>,
+    interrupted: Signal,
+    terminated: Signal,
 }
 
 impl Screen {
@@ -52,6 +54,9 @@ impl Screen {
     /// # Errors
     /// When it is none.
     pub fn open() -> io::Result<Self> {
+        // First of all: from here on no signal ends this without giving the terminal back.
+        let interrupted = signal(SignalKind::interrupt())?;
+        let terminated = signal(SignalKind::terminate())?;
         let before = termios::tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         // Ctrl-C still is a signal, which ends this like `q`.
@@ -61,7 +66,7 @@ impl Screen {
         let pressed = Arc::clone(&quit);
         // A thread of its own, which ends with the process: reading keys cannot be interrupted.
         std::thread::spawn(move || read_keys(&pressed));
-        let screen = Self { before, quit };
+        let screen = Self { before, quit, interrupted, terminated };
         io::stdout().write_all(OPEN.as_bytes())?;
         Ok(screen)
     }
@@ -87,15 +92,11 @@ impl Screen {
     }
 
     /// Waits for `q`, Ctrl-C or a request to end.
-    pub async fn left(&self) {
-        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(interrupt), signal(terminate)) else {
-            return self.quit.notified().await;
-        };
+    pub async fn left(&mut self) {
         tokio::select! {
             () = self.quit.notified() => {}
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
         }
     }
 }
