@@ -84,7 +84,9 @@ const number = (value, unit = "") =>
   value === null || value === undefined ? "–" : `${value.toLocaleString("en")}${unit}`;
 const percent = (permille) =>
   permille === null || permille === undefined ? "–" : `${(permille / 10).toFixed(1)} %`;
-const usd = (value) => `$${value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: value < 1 ? 6 : 2 })}`;
+/** Small amounts with the digits that tell them apart. */
+const usd = (value) =>
+  `$${value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: value < 0.01 ? 6 : value < 10 ? 4 : 2 })}`;
 const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 function ago(ms) {
@@ -310,12 +312,12 @@ function tiles() {
   const costs = status.costs.all;
   return [
     ["Endpoints usable", `${usable} of ${endpoints.length}`, out ? `${out} out` : "all of them", out ? (usable ? "warn" : "bad") : ""],
-    ["Drains", String(status.drains.length), status.drains.length ? "taken out by hand" : "nothing is taken out", status.drains.length ? "warn" : ""],
+    ["Drains", String(status.drains.length), status.drains.length ? "out by hand" : "nothing is out", status.drains.length ? "warn" : ""],
     ["Routers", String(status.routers.length),
       [behind && `${behind} behind`, refusing && `${refusing} refusing records`].filter(Boolean).join(", ") || "all in step", behind || refusing ? "warn" : ""],
     ["Probers", String(status.probers.length),
-      doubting ? plural(doubting, "doubts itself", "doubt themselves") : status.probers.length ? "all sure of themselves" : "nobody measures", doubting || !status.probers.length ? "warn" : ""],
-    ["Revision", String(status.revision), `digest ${status.digest}`, "", ""],
+      doubting ? plural(doubting, "doubts itself", "doubt themselves") : status.probers.length ? "all well" : "nobody measures", doubting || !status.probers.length ? "warn" : ""],
+    ["Revision", String(status.revision), `digest ${status.digest.slice(0, 8)}`, "", ""],
     ["Policy", status.policy.replace(/^[a-z0-9]+:/, "").slice(0, 12) || "none", "version in force", "", "code"],
     ["Spent here", usd(costs.usd), plural(costs.calls, "call"), "", ""],
   ];
