@@ -56,6 +56,20 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
+    /// A table with everything there is to tell.
+    Wide,
+    /// For programs, and people who read programs' files.
+    Yaml,
+}
+
+impl Format {
+    /// Whether programs read it: then all of an answer is written, and nothing else.
+    pub const fn is_data(self) -> bool {
+        match self {
+            Self::Json | Self::Yaml => true,
+            Self::Table | Self::Wide => false,
+        }
+    }
 }
 
 /// What to do.
@@ -88,6 +102,13 @@ pub enum Verb {
     Schema(SchemaArgs),
     /// Say where prompts can go, whatever fails
     Dataflow(DataflowArgs),
+    /// Wait until every router has applied a revision
+    Wait(WaitArgs),
+    /// Look for what is wrong, and say what to do about it
+    #[command(visible_alias = "check")]
+    Doctor,
+    /// Watch providers and routers live
+    Top(TopArgs),
 }
 
 /// Flags of `status`.
@@ -118,6 +139,12 @@ pub enum Kind {
     /// Versions of the policy.
     #[value(alias = "policies")]
     Policy,
+    /// Who takes calls.
+    #[value(alias = "router")]
+    Routers,
+    /// Who measures.
+    #[value(alias = "prober")]
+    Probers,
 }
 
 /// Flags of `get`.
@@ -126,6 +153,9 @@ pub struct GetArgs {
     /// What to list
     #[arg(value_enum)]
     pub kind: Kind,
+    /// Show it again every two seconds
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// Flags of `describe`.
@@ -229,6 +259,25 @@ pub struct CompletionArgs {
     /// For which shell
     #[arg(value_enum)]
     pub shell: Shell,
+}
+
+/// Flags of `wait`.
+#[derive(Clone, Debug, Args)]
+pub struct WaitArgs {
+    /// The revision, as every edit tells it
+    #[arg(long)]
+    pub revision: i64,
+    /// Give up after so many seconds, naming the routers that have not applied it
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+}
+
+/// Flags of `top`.
+#[derive(Clone, Debug, Args)]
+pub struct TopArgs {
+    /// Show one frame and end
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[cfg(test)]

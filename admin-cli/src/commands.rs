@@ -11,9 +11,12 @@ pub mod undrain;
 pub mod weight;
 
 pub mod dataflow;
+pub mod doctor;
 pub mod document;
 pub mod policy;
 mod policy_test;
 pub mod schema;
+pub mod top;
+pub mod wait;
 
 mod edited;

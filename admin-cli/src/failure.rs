@@ -34,6 +34,9 @@ pub enum Failure {
     /// It was begun, and had not taken effect everywhere in time.
     #[error("{0}")]
     NotConverged(String),
+    /// So many things are wrong with the cluster; they were shown.
+    #[error("findings: {0}")]
+    Found(usize),
     /// The answer could not be written.
     #[error("cannot write: {0}")]
     Output(#[from] std::io::Error),
@@ -49,7 +52,11 @@ impl Failure {
                 Code::Aborted => 4,
                 _ => 1,
             },
-            Self::Unreachable { .. } | Self::Absent(_) | Self::Invalid(_) | Self::Output(_) => 1,
+            Self::Unreachable { .. }
+            | Self::Absent(_)
+            | Self::Invalid(_)
+            | Self::Found(_)
+            | Self::Output(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
             Self::NotConverged(_) => 5,

@@ -22,7 +22,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let (to, format) = (&cli.connection, cli.output);
     match cli.verb {
         Verb::Completion(args) => commands::completion::run(&args, out),
-        Verb::Schema(args) => commands::schema::run(&args, out),
+        Verb::Schema(args) => commands::schema::run(&args, format, out),
         Verb::Policy(verb) => commands::policy::run(to, verb, format, out).await,
         Verb::Catalog(verb) => commands::catalog::run(to, verb, format, out).await,
         verb => ask(&mut connect::connect(to).await?, verb, format, out).await,
@@ -45,6 +45,9 @@ async fn ask(
         Verb::Weight(verb) => commands::weight::run(admin, verb, format, out).await,
         Verb::Explain(args) => commands::explain::run(admin, args, format, out).await,
         Verb::Dataflow(args) => commands::dataflow::run(admin, args, format, out).await,
+        Verb::Wait(args) => commands::wait::run(admin, args, format, out).await,
+        Verb::Doctor => commands::doctor::run(admin, format, out).await,
+        Verb::Top(args) => commands::top::run(admin, args, format, out).await,
         Verb::Completion(_) | Verb::Schema(_) | Verb::Policy(_) | Verb::Catalog(_) => {
             Err(Failure::Usage("this verb looks for its router by itself".to_owned()))
         }

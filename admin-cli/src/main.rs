@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::Output(error)),
     };
-    match runtime.block_on(run(cli, &mut io::stdout())) {
+    match runtime.block_on(run(cli, &mut anstream::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure),
     }

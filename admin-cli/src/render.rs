@@ -1,9 +1,12 @@
-//! How answers look: tables for people, JSON for programs, both from the same values. Knows no message.
+//! How answers look: tables for people, JSON and YAML for programs, all from the same values. Knows no message.
+
+pub mod colour;
+pub mod watch;
 
 use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::{Map, Value, json};
 
 use crate::cli::Format;
@@ -25,8 +28,9 @@ pub struct List {
 /// When `out` does not take it.
 pub fn list(list: &List, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
-        Format::Json => value(&json!({ "items": list.items }), out),
+        Format::Json | Format::Yaml => data(&json!({ "items": list.items }), format, out),
         Format::Table => table(list, out),
+        Format::Wide => wide(list, out),
     }
 }
 
@@ -36,8 +40,8 @@ pub fn list(list: &List, format: Format, out: &mut dyn Write) -> io::Result<()> 
 /// When `out` does not take it.
 pub fn one(thing: &Value, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
-        Format::Json => value(thing, out),
-        Format::Table => {
+        Format::Json | Format::Yaml => data(thing, format, out),
+        Format::Table | Format::Wide => {
             let mut lines = plain();
             let mut members = Vec::new();
             flatten("", thing, &mut members);
@@ -49,12 +53,18 @@ pub fn one(thing: &Value, format: Format, out: &mut dyn Write) -> io::Result<()>
     }
 }
 
-/// Writes JSON for programs that read line by line and people who look.
+/// Writes a value for programs: YAML when that is asked for, else JSON.
 ///
 /// # Errors
 /// When `out` does not take it.
-pub fn value(value: &Value, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{value:#}")
+pub fn data(value: &Value, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Yaml => {
+            let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;
+            writeln!(out, "---\n{}", text.trim_end())
+        }
+        Format::Json | Format::Table | Format::Wide => writeln!(out, "{value:#}"),
+    }
 }
 
 /// Writes a list as a table; a line that says so when it is empty.
@@ -62,13 +72,41 @@ pub fn value(value: &Value, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// When `out` does not take it.
 pub fn table(list: &List, out: &mut dyn Write) -> io::Result<()> {
-    if list.items.is_empty() {
+    let columns =
+        list.columns.iter().map(|(title, path)| ((*title).to_owned(), (*path).to_owned()));
+    columned(&columns.collect::<Vec<_>>(), &list.items, out)
+}
+
+/// Writes a list as a table with its usual columns and then one for everything else that its items have.
+fn wide(list: &List, out: &mut dyn Write) -> io::Result<()> {
+    let usual = list.columns.iter().map(|(title, path)| ((*title).to_owned(), (*path).to_owned()));
+    let mut columns: Vec<(String, String)> = usual.collect();
+    for item in &list.items {
+        let mut members = Vec::new();
+        flatten("", item, &mut members);
+        for (path, _) in members {
+            if columns.iter().all(|(_, known)| *known != path) {
+                columns.push((path.to_uppercase().replace('.', "_"), path));
+            }
+        }
+    }
+    columned(&columns, &list.items, out)
+}
+
+fn columned(columns: &[(String, String)], items: &[Value], out: &mut dyn Write) -> io::Result<()> {
+    if items.is_empty() {
         return writeln!(out, "none");
     }
     let mut lines = plain();
-    lines.set_header(list.columns.iter().map(|(title, _)| *title));
-    for item in &list.items {
-        lines.add_row(list.columns.iter().map(|(_, path)| cell(member(item, path))));
+    lines.set_header(columns.iter().map(|(title, _)| title));
+    for item in items {
+        lines.add_row(columns.iter().map(|(_, path)| cell(member(item, path))));
+    }
+    for (column, (_, path)) in lines.column_iter_mut().zip(columns) {
+        let numbers = |item: &Value| matches!(member(item, path), Value::Number(_) | Value::Null);
+        if items.iter().all(numbers) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     print(lines, out)
 }
@@ -88,7 +126,7 @@ fn print(mut table: Table, out: &mut dyn Write) -> io::Result<()> {
     }
     for line in table.lines() {
         // Nothing is to its right, so trailing spaces would only wrap on narrow terminals.
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "{}", colour::of_states(line.trim_end()))?;
     }
     Ok(())
 }
@@ -163,6 +201,24 @@ mod tests {
             [["NAME", "WEIGHT", "DRAINED"], ["a", "100", "no"], ["longer", "-", "yes"]]
         );
         assert!(text.lines().all(|line| line == line.trim_end()));
+    }
+
+    #[test]
+    fn a_wide_table_has_a_column_for_everything() {
+        let text = written(&two(), Format::Wide);
+        assert!(text.starts_with("NAME"), "{text}");
+        let mut list = two();
+        list.items.push(json!({"id": "third", "more": {"deep": 7}}));
+        let text = written(&list, Format::Wide);
+        assert!(text.lines().next().unwrap().ends_with("MORE_DEEP"), "{text}");
+        assert!(text.lines().last().unwrap().ends_with('7'), "{text}");
+    }
+
+    #[test]
+    fn yaml_says_the_same_as_json() {
+        let text = written(&two(), Format::Yaml);
+        let read: Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(read, json!({ "items": two().items }), "{text}");
     }
 
     #[test]

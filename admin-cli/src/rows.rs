@@ -249,6 +249,11 @@ fn verdict(verdict: i32) -> String {
     lower(name, "VERDICT_")
 }
 
+/// Whether a verdict keeps calls away.
+pub fn is_out(verdict: i32) -> bool {
+    matches!(Verdict::try_from(verdict), Ok(Verdict::Down | Verdict::ConfigError))
+}
+
 /// A weight as people compare it, with two decimals.
 fn weight(weight_q16: u64) -> f64 {
     (weight_q16 as f64 / ONE_Q16 * 100.0).round() / 100.0

@@ -4,6 +4,7 @@
 mod catalog;
 mod confirm;
 mod dataflow;
+mod diagnosis;
 mod documents;
 mod drains;
 mod edit;
@@ -27,15 +28,15 @@ use tonic::{Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use trunkline_proto::admin::v1::{
     ApplyDocumentRequest, ApplyDocumentResponse, ConfirmCatalogRequest, ConfirmCatalogResponse,
-    DrainRequest, DrainResponse, ExplainRequest, ExplainResponse, ExplainRouteRequest,
-    ExplainRouteResponse, GetDataflowRequest, GetDataflowResponse, GetDocumentRequest,
-    GetDocumentResponse, GetStatusRequest, GetStatusResponse, ListDocumentVersionsRequest,
-    ListDocumentVersionsResponse, ListDrainsRequest, ListDrainsResponse, ListEndpointsRequest,
-    ListEndpointsResponse, ListModelsRequest, ListModelsResponse, ListProvidersRequest,
-    ListProvidersResponse, PlanDocumentRequest, PlanDocumentResponse, PlanImpactRequest,
-    PlanImpactResponse, ResetWeightRequest, ResetWeightResponse, SetWeightRequest,
-    SetWeightResponse, UndrainRequest, UndrainResponse, ValidateDocumentRequest,
-    ValidateDocumentResponse,
+    DiagnoseRequest, DiagnoseResponse, DrainRequest, DrainResponse, ExplainRequest,
+    ExplainResponse, ExplainRouteRequest, ExplainRouteResponse, GetDataflowRequest,
+    GetDataflowResponse, GetDocumentRequest, GetDocumentResponse, GetStatusRequest,
+    GetStatusResponse, ListDocumentVersionsRequest, ListDocumentVersionsResponse,
+    ListDrainsRequest, ListDrainsResponse, ListEndpointsRequest, ListEndpointsResponse,
+    ListModelsRequest, ListModelsResponse, ListProvidersRequest, ListProvidersResponse,
+    PlanDocumentRequest, PlanDocumentResponse, PlanImpactRequest, PlanImpactResponse,
+    ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
+    UndrainResponse, ValidateDocumentRequest, ValidateDocumentResponse,
 };
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_store::port::Store;
@@ -262,5 +263,13 @@ impl AdminService for Admin {
     ) -> Result<Response<GetDataflowResponse>, Status> {
         let (by, asked) = self.admit(request)?;
         dataflow::current(&by, &asked).map(Response::new)
+    }
+
+    async fn diagnose(
+        &self,
+        request: Request<DiagnoseRequest>,
+    ) -> Result<Response<DiagnoseResponse>, Status> {
+        let (by, DiagnoseRequest {}) = self.admit(request)?;
+        Ok(Response::new(diagnosis::answer(self, &by).await))
     }
 }

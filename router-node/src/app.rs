@@ -28,6 +28,7 @@ use crate::evidence::{Reporter, board};
 use crate::generations::Background;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
+use crate::page::{self, Source, TagCosts};
 use crate::pipeline::Router;
 use crate::register::{Identity, Registrar, Registration};
 use crate::serve::{self, Parts, Setup};
@@ -225,8 +226,9 @@ pub async fn start(
     let Parts { router, mut follower, records } = serve::assemble(setup)?;
     follower.boot(BOOT_PATIENCE).await;
     let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
-    let kept = Arc::clone(&router.generations);
-    let records = Background::new(records, kept, lines, config.store.records_folder());
+    let (kept, costs) = (Arc::clone(&router.generations), Arc::new(TagCosts::default()));
+    let folder = config.store.records_folder();
+    let records = Background::new(records, kept, Arc::clone(&costs), lines, folder);
     let last_records = records.clone();
     tasks.spawn_companion("records", async move {
         records.run().await;
@@ -248,7 +250,15 @@ pub async fn start(
     tasks.spawn("reports", reporter.run(shutdown.clone()));
     tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
     tasks.spawn("metrics", observability.metrics.clone().keep_up(shutdown.clone()));
-    let routes = OpsRoutes { readiness, metrics: observability.metrics.clone(), extra: Vec::new() };
+    let page = Source {
+        router: Arc::clone(&router),
+        store: Arc::clone(&store),
+        identity: identity.clone(),
+        history: Arc::default(),
+        costs,
+    };
+    let (metrics, extra) = (observability.metrics.clone(), show(&mut tasks, page, &shutdown));
+    let routes = OpsRoutes { readiness, metrics, extra };
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
@@ -268,6 +278,17 @@ pub async fn start(
         records: last_records,
         grace,
     })
+}
+
+/// The status page, and the memory behind its plots.
+fn show(
+    tasks: &mut Tasks,
+    source: Source,
+    shutdown: &Shutdown,
+) -> Vec<(&'static str, ops::PageMaker)> {
+    let (router, history) = (Arc::clone(&source.router), Arc::clone(&source.history));
+    tasks.spawn("history", page::remember(router, history, shutdown.clone()));
+    page::pages(source)
 }
 
 /// The disk snapshot of a store on other machines.

@@ -19,6 +19,7 @@ use trunkline_wire::models::Generation;
 use uuid::Uuid;
 
 use crate::ledger::Entry;
+use crate::page::TagCosts;
 use journal::Journal;
 pub use kept::{Explained, Kept, Replayed, decision_of};
 use scene::Scenes;
@@ -93,6 +94,7 @@ pub struct Background(Arc<tokio::sync::Mutex<Desk>>);
 struct Desk {
     queue: mpsc::Receiver<Entry>,
     generations: Arc<Generations>,
+    costs: Arc<TagCosts>,
     lines: Option<LineWriter>,
     line: Vec<u8>,
     scenes: Scenes,
@@ -101,16 +103,17 @@ struct Desk {
 
 impl Background {
     /// Takes from `queue`, logs to `lines`, and keeps on the disk in `folder`, for a router whose store is
-    /// there too.
+    /// there too. What calls cost is added up in `costs`.
     pub fn new(
         queue: mpsc::Receiver<Entry>,
         generations: Arc<Generations>,
+        costs: Arc<TagCosts>,
         lines: Option<LineWriter>,
         folder: Option<PathBuf>,
     ) -> Self {
         let scenes = Scenes::counted(Arc::clone(&generations.scenes));
         let (line, journal) = (Vec::new(), folder.map(Journal::new));
-        let desk = Desk { queue, generations, lines, line, scenes, journal };
+        let desk = Desk { queue, generations, costs, lines, line, scenes, journal };
         Self(Arc::new(tokio::sync::Mutex::new(desk)))
     }
 
@@ -166,6 +169,7 @@ impl Desk {
                         lines.write_line(&self.line);
                     }
                 }
+                self.costs.add(&record);
                 let kept = Arc::new(Kept::new(record, &mut self.scenes));
                 if let Some(journal) = &mut self.journal {
                     journal.add(&kept);

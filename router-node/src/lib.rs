@@ -29,5 +29,6 @@ pub mod app;
 pub mod config;
 pub mod demo;
 pub mod dev;
+pub mod page;
 pub mod serve;
 pub mod telemetry;

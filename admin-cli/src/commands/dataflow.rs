@@ -34,13 +34,13 @@ pub async fn run(
     let asked = GetDataflowRequest { key_id: args.of.unwrap_or_default() };
     let answer = admin.get_dataflow(asked).await?.into_inner();
     let items: Vec<_> = answer.dataflows.iter().map(rows::dataflow).collect();
-    if format == Format::Json {
+    if format.is_data() {
         let value = json!({
             "revision": answer.revision,
             "policy": answer.policy_version,
             "items": items,
         });
-        return Ok(render::value(&value, out)?);
+        return Ok(render::data(&value, format, out)?);
     }
     Ok(render::table(&List { columns: COLUMNS, items }, out)?)
 }

@@ -73,8 +73,12 @@ impl Command<'_> {
             let answer = self.connect().await?.validate_document(asked).await?.into_inner();
             file.right(answer.problems)?;
         }
-        if self.format == Format::Json {
-            return Ok(render::value(&json!({"version": version, "problems": []}), out)?);
+        if self.format.is_data() {
+            return Ok(render::data(
+                &json!({"version": version, "problems": []}),
+                self.format,
+                out,
+            )?);
         }
         Ok(writeln!(out, "{} is a {} of version {version}", file.name, self.kind)?)
     }
@@ -153,14 +157,14 @@ impl Command<'_> {
             source: Some(source),
         };
         let answer = admin.apply_document(asked).await?.into_inner();
-        if self.format == Format::Json {
+        if self.format.is_data() {
             let plan = answer.plan.unwrap_or_default();
             let mut value = Planned { kind: self.kind, plan: &plan }.value();
             if let Value::Object(value) = &mut value {
                 value.insert("applied".to_owned(), json!(answer.applied));
                 value.insert("revision".to_owned(), json!(answer.revision));
             }
-            return Ok(render::value(&value, out)?);
+            return Ok(render::data(&value, self.format, out)?);
         }
         let said = match (answer.applied, how.dry_run) {
             (true, _) => format!("is in force from revision {}", answer.revision),
@@ -177,13 +181,13 @@ impl Command<'_> {
         Ok(render::list(&List { columns: VERSIONS, items }, self.format, out)?)
     }
 
-    /// Always JSON: it is the document as it can be applied again.
+    /// JSON or YAML, never a table: it is the document as it can be applied again.
     async fn show(&self, args: ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         let version = args.version.unwrap_or_default();
         let asked = GetDocumentRequest { kind: self.kind().into(), version };
         let answer = self.connect().await?.get_document(asked).await?.into_inner();
         match serde_json::from_str::<Value>(&answer.document_json) {
-            Ok(document) => Ok(render::value(&document, out)?),
+            Ok(document) => Ok(render::data(&document, self.format, out)?),
             Err(_) => Ok(writeln!(out, "{}", answer.document_json)?),
         }
     }

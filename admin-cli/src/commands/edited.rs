@@ -38,14 +38,14 @@ impl Edited<'_> {
     pub fn write(&self, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
         let items = rows::impact(self.impact);
         let violations = self.impact.map(|i| i.violations.as_slice()).unwrap_or_default();
-        if format == Format::Json {
+        if format.is_data() {
             let answer = json!({
                 "revision": self.revision,
                 "dry_run": self.dry_run,
                 "items": items,
                 "violations": violations,
             });
-            return Ok(render::value(&answer, out)?);
+            return Ok(render::data(&answer, format, out)?);
         }
         let done = if self.dry_run { "would be" } else { "is" };
         writeln!(out, "{} {done} in force from revision {}", self.what, self.revision)?;

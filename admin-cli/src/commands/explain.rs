@@ -65,8 +65,8 @@ async fn route(
         seed: args.seed,
     };
     let decision = admin.explain_route(asked).await?.into_inner().decision.unwrap_or_default();
-    if format == Format::Json {
-        return Ok(render::value(&json!({ "decision": told(&decision) }), out)?);
+    if format.is_data() {
+        return Ok(render::data(&json!({ "decision": told(&decision) }), format, out)?);
     }
     tables(&decision, out)
 }
@@ -75,7 +75,7 @@ fn show(answer: &ExplainResponse, format: Format, out: &mut dyn Write) -> Result
     let record = answer.generation.clone().unwrap_or_default();
     let decision = record.decision.clone().unwrap_or_default();
     let attempts = rows::attempts(&record);
-    if format == Format::Json {
+    if format.is_data() {
         let value = json!({
             "generation": rows::generation(&record),
             "router": record.router_id,
@@ -84,7 +84,7 @@ fn show(answer: &ExplainResponse, format: Format, out: &mut dyn Write) -> Result
             "identical": answer.identical,
             "replayed": answer.replayed.as_ref().map(told),
         });
-        return Ok(render::value(&value, out)?);
+        return Ok(render::data(&value, format, out)?);
     }
     render::one(&rows::generation(&record), format, out)?;
     writeln!(out, "\nrecorded by {}; {}", record.router_id, replay(answer))?;

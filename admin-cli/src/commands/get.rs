@@ -9,9 +9,11 @@ use trunkline_proto::admin::v1::{
 };
 
 use super::document::VERSIONS;
+use super::status;
 use crate::Failure;
 use crate::cli::{Format, GetArgs, Kind};
 use crate::connect::Admin;
+use crate::render::watch::Watch;
 use crate::render::{self, List};
 use crate::rows;
 
@@ -28,8 +30,15 @@ pub async fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let items = items(admin, args.kind).await?;
-    Ok(render::list(&List { columns: columns(args.kind), items }, format, out)?)
+    let watch = Watch::of(args.watch, format);
+    loop {
+        let items = items(admin, args.kind).await?;
+        watch.begin(out)?;
+        render::list(&List { columns: columns(args.kind), items }, format, out)?;
+        if !watch.again(out).await? {
+            return Ok(());
+        }
+    }
 }
 
 fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
@@ -72,6 +81,8 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("REASON", "reason"),
         ],
         Kind::Policy => VERSIONS,
+        Kind::Routers => status::ROUTERS,
+        Kind::Probers => status::PROBERS,
     }
 }
 
@@ -123,6 +134,14 @@ async fn page(
             let asked = ListDocumentVersionsRequest { kind: DocumentKind::Policy.into() };
             let all = admin.list_document_versions(asked).await?.into_inner();
             (all.versions.iter().map(rows::version).collect(), String::new())
+        }
+        Kind::Routers => {
+            let status = status::of_no_endpoint(admin).await?;
+            (status.routers.iter().map(rows::router).collect(), String::new())
+        }
+        Kind::Probers => {
+            let status = status::of_no_endpoint(admin).await?;
+            (status.probers.iter().map(rows::prober).collect(), String::new())
         }
     })
 }

@@ -58,10 +58,10 @@ fn show(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    if format == Format::Json {
+    if format.is_data() {
         let item = |(name, failed): &(&str, Option<String>)| json!({"id": name, "passed": failed.is_none(), "problem": failed});
         let items: Vec<Value> = results.iter().map(item).collect();
-        return Ok(render::value(&json!({ "items": items }), out)?);
+        return Ok(render::data(&json!({ "items": items }), format, out)?);
     }
     for (name, failed) in results {
         match failed {

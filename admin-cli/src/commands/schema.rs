@@ -5,14 +5,14 @@ use std::io::Write;
 use trunkline_spec::reference::{Kind, schema};
 
 use crate::Failure;
-use crate::cli::{SchemaArgs, SchemaKind};
+use crate::cli::{Format, SchemaArgs, SchemaKind};
 use crate::render;
 
 /// Writes the schema.
 ///
 /// # Errors
 /// When `out` does not take it.
-pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(args: &SchemaArgs, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
     let kind = match args.of {
         SchemaKind::Policy => Kind::Policy,
         SchemaKind::Catalog => Kind::Catalog,
@@ -20,5 +20,5 @@ pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<(), Failure> {
         SchemaKind::Overrides => Kind::Overrides,
         SchemaKind::Cases => Kind::Cases,
     };
-    Ok(render::value(&schema(kind), out)?)
+    Ok(render::data(&schema(kind), format, out)?)
 }

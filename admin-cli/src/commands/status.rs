@@ -1,7 +1,6 @@
 //! `status`: the state of providers, endpoints, routers and probers.
 
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::io::Write;
 
 use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{GetStatusRequest, GetStatusResponse};
@@ -9,13 +8,12 @@ use trunkline_proto::admin::v1::{GetStatusRequest, GetStatusResponse};
 use crate::Failure;
 use crate::cli::{Format, StatusArgs};
 use crate::connect::Admin;
+use crate::render::watch::Watch;
 use crate::render::{self, List};
 use crate::rows;
 
-/// How often `--watch` looks.
-const WATCH_EVERY: Duration = Duration::from_secs(2);
-/// Moves a terminal's cursor home and clears what is below.
-const CLEAR: &str = "\u{1b}[H\u{1b}[J";
+/// A target that is nobody's: what does not belong to a target is told all the same, and the answer stays small.
+const NOBODY: &str = "provider/-";
 
 const ENDPOINTS: &[(&str, &str)] = &[
     ("PROVIDER", "provider"),
@@ -30,7 +28,8 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("TTFT_P50_MS", "ttft_p50_ms"),
     ("OBSERVERS", "observers"),
 ];
-const ROUTERS: &[(&str, &str)] = &[
+/// What a list of routers shows.
+pub(super) const ROUTERS: &[(&str, &str)] = &[
     ("ROUTER", "id"),
     ("ZONE", "zone"),
     ("VERSION", "version"),
@@ -41,7 +40,8 @@ const ROUTERS: &[(&str, &str)] = &[
     ("REFUSED", "refused"),
     ("PROBLEM", "problem"),
 ];
-const PROBERS: &[(&str, &str)] = &[
+/// What a list of probers shows.
+pub(super) const PROBERS: &[(&str, &str)] = &[
     ("PROBER", "id"),
     ("ZONE", "zone"),
     ("VERSION", "version"),
@@ -60,20 +60,24 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let target = args.target.unwrap_or_default();
-    let clear = args.watch && format == Format::Table && std::io::stdout().is_terminal();
+    let watch = Watch::of(args.watch, format);
     loop {
         let asked = GetStatusRequest { target: target.clone() };
         let status = admin.get_status(asked).await?.into_inner();
-        if clear {
-            write!(out, "{CLEAR}")?;
-        }
+        watch.begin(out)?;
         show(&status, format, out)?;
-        out.flush()?;
-        if !args.watch {
+        if !watch.again(out).await? {
             return Ok(());
         }
-        tokio::time::sleep(WATCH_EVERY).await;
     }
+}
+
+/// The state of routers and probers alone.
+///
+/// # Errors
+/// The router's answer.
+pub(super) async fn of_no_endpoint(admin: &mut Admin) -> Result<GetStatusResponse, Failure> {
+    Ok(admin.get_status(GetStatusRequest { target: NOBODY.to_owned() }).await?.into_inner())
 }
 
 fn show(status: &GetStatusResponse, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
@@ -81,7 +85,7 @@ fn show(status: &GetStatusResponse, format: Format, out: &mut dyn Write) -> Resu
     let endpoints: Vec<Value> = endpoints.map(rows::endpoint_status).collect();
     let routers: Vec<Value> = status.routers.iter().map(rows::router).collect();
     let probers: Vec<Value> = status.probers.iter().map(rows::prober).collect();
-    if format == Format::Json {
+    if format.is_data() {
         let answer = json!({
             "revision": status.revision,
             "answered_by": status.answered_by,
@@ -89,13 +93,13 @@ fn show(status: &GetStatusResponse, format: Format, out: &mut dyn Write) -> Resu
             "routers": routers,
             "probers": probers,
         });
-        return Ok(render::value(&answer, out)?);
+        return Ok(render::data(&answer, format, out)?);
     }
-    render::table(&List { columns: ENDPOINTS, items: endpoints }, out)?;
+    render::list(&List { columns: ENDPOINTS, items: endpoints }, format, out)?;
     for (columns, items) in [(ROUTERS, routers), (PROBERS, probers)] {
         if !items.is_empty() {
             writeln!(out)?;
-            render::table(&List { columns, items }, out)?;
+            render::list(&List { columns, items }, format, out)?;
         }
     }
     Ok(())

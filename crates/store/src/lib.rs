@@ -24,6 +24,6 @@ pub use etcd::{Etcd, EtcdOptions, TlsFiles};
 pub use memory::Memory;
 pub use mvcc::Limits;
 pub use port::{
-    Answer, Change, Compare, Condition, Event, Expect, KeyValue, Lease, LeaseId, Listing, Op,
-    Revision, Store, StoreError, Txn, TxnResult, Watch,
+    About, Answer, Change, Compare, Condition, Event, Expect, KeyValue, Lease, LeaseId, Listing,
+    Op, Revision, Store, StoreError, Txn, TxnResult, Watch,
 };

@@ -12,8 +12,10 @@ use proptest::test_runner::{Config, TestRunner};
 use support::Server;
 use tokio::time::{Instant, timeout};
 use trunkline_store::contract::{play, run_all, steps};
+use trunkline_store::port::Kind;
 use trunkline_store::{
-    Change, Embedded, Expect, Limits, Listing, Revision, Store, StoreError, Watch,
+    Change, Embedded, Etcd, EtcdOptions, Expect, Limits, Listing, Revision, Store, StoreError,
+    Watch,
 };
 
 #[tokio::test]
@@ -41,6 +43,20 @@ fn random_operations_look_the_same_on_etcd_and_embedded() {
         Ok(())
     });
     outcome.unwrap();
+}
+
+#[tokio::test]
+async fn it_says_how_each_member_is_and_which_one_is_away() {
+    let server = Server::start().await;
+    let away = "http://127.0.0.1:1".to_owned();
+    let members = vec![server.url().to_owned(), away.clone()];
+    let about = Etcd::new(EtcdOptions { members, tls: None }).unwrap().about().await.unwrap();
+    assert_eq!(about.kind, Kind::Etcd);
+    let [here, gone] = about.members.try_into().unwrap();
+    let told = here.told.unwrap();
+    assert!(told.version.is_some_and(|version| version.starts_with("3.")));
+    assert!(told.size_bytes.is_some() && !told.leaderless);
+    assert_eq!((gone.address, gone.told.is_err()), (away, true));
 }
 
 #[tokio::test]

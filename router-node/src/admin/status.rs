@@ -29,14 +29,7 @@ pub async fn answer(
         "" => None,
         target => Some(Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?),
     };
-    // A store that is away must not keep an operator from seeing what this router does without it.
-    let probers = match admin.store.list(PROBERS).await {
-        Ok(listing) => listing.entries.iter().filter_map(prober).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "probers cannot be listed");
-            Vec::new()
-        }
-    };
+    let probers = probers(admin).await;
     let routers = routers::alive(admin, by).await;
     Ok(GetStatusResponse {
         revision: by.revision(),
@@ -45,6 +38,18 @@ pub async fn answer(
         probers,
         answered_by: admin.identity.node.to_string(),
     })
+}
+
+/// Living probers, by id. A store that is away must not keep an operator from seeing what this router does
+/// without it.
+pub async fn probers(admin: &Admin) -> Vec<ProberStatus> {
+    match admin.store.list(PROBERS).await {
+        Ok(listing) => listing.entries.iter().filter_map(prober).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "probers cannot be listed");
+            Vec::new()
+        }
+    }
 }
 
 fn providers(admin: &Admin, by: &Admitted, wanted: Option<&Scope>) -> Vec<ProviderStatus> {

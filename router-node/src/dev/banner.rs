@@ -24,7 +24,7 @@ fn text(dev: &Dev, address: &str, sims: &Sims, notes: &[String]) -> String {
 Trunkline is running on this machine. Press Ctrl-C to stop it.
 
   API         http://{address}/v1   (HTTP and gRPC, key `{DEV_KEY}`)
-  operations  http://{ops}      (/livez /readyz /metrics)
+  operations  http://{ops}      (a status page, /livez /readyz /metrics)
   admin       http://{admin}      (gRPC, for admin-cli)
 
 providers

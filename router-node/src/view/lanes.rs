@@ -31,6 +31,12 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// Why it cannot be called, in words that name variables and files and never what is in them.
+    pub fn problem(&self) -> Option<String> {
+        let Source { endpoint, account } = &self.source;
+        target(endpoint, account).err()
+    }
+
     /// The endpoint as the catalog has it.
     pub fn endpoint(&self) -> &Endpoint {
         &self.source.endpoint

@@ -39,8 +39,8 @@ impl Planned<'_> {
     /// # Errors
     /// When `out` does not take it.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
-        if format == Format::Json {
-            return Ok(render::value(&self.value(), out)?);
+        if format.is_data() {
+            return Ok(render::data(&self.value(), format, out)?);
         }
         let (head, version) = (&self.plan.head_version, &self.plan.version);
         writeln!(out, "{} {} → {}", self.kind, short(head), short(version))?;

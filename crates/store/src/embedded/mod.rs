@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use crate::mvcc::{Clock, Engine, Limits, Reply, Request, Submit};
 use crate::port::{
-    Answer, KeyValue, Lease, LeaseId, Listing, Store, StoreError, Txn, TxnResult, Watch,
+    About, Answer, KeyValue, Kind, Lease, LeaseId, Listing, Store, StoreError, Txn, TxnResult,
+    Watch,
 };
 use writer::{Job, Order};
 
@@ -56,6 +57,10 @@ impl Embedded {
 impl Store for Embedded {
     fn list(&self, prefix: &str) -> Answer<'_, Listing> {
         self.engine.list(prefix)
+    }
+
+    fn about(&self) -> Answer<'_, About> {
+        Box::pin(async { Ok(About { kind: Kind::Embedded, members: Vec::new() }) })
     }
 
     fn get(&self, key: &str) -> Answer<'_, Option<KeyValue>> {

@@ -13,7 +13,7 @@ use super::EtcdOptions;
 use super::convert;
 use super::link::Link;
 use super::version::Version;
-use crate::port::{KeyValue, Listing, Revision, StoreError};
+use crate::port::{KeyValue, Listing, Member, Revision, StoreError};
 
 /// How long one call may take. etcd itself gives up on a proposal after about this time.
 pub(super) const CALL_MAX: Duration = Duration::from_secs(5);
@@ -58,6 +58,16 @@ impl Cluster {
             tracing::warn!(member, version, "etcd should be at least 3.5.33 or 3.6.14");
         }
         Ok(link)
+    }
+
+    /// Asks every member how it is.
+    pub(super) async fn members(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        for address in &self.options.members {
+            let told = Link::state(address, &self.options).await.map_err(|e| e.to_string());
+            members.push(Member { address: address.clone(), told });
+        }
+        members
     }
 
     /// Asks one member after the other until one answers; a refusal is an answer.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::convert::failure;
 use super::version::Version;
 use super::{EtcdOptions, TlsFiles};
-use crate::port::StoreError;
+use crate::port::{StoreError, Told};
 
 /// How long a member may take to accept a connection and to say what it is.
 const DIAL_MAX: Duration = Duration::from_secs(2);
@@ -18,6 +18,10 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(3);
 /// The largest message that is taken: a page of the largest values, with room to spare.
 const MESSAGE_MAX_BYTES: usize = 256 << 20;
+
+/// What an older version does; see [`Version::is_recommended`].
+const WHY_RECOMMENDED: &str =
+    "before 3.5.33 and 3.6.14 a watch can read past the permission of its user";
 
 /// An open connection.
 #[derive(Clone)]
@@ -55,6 +59,27 @@ impl Link {
         dialled.map_err(|error| match error {
             StoreError::Denied { reason } => StoreError::Denied { reason },
             other => StoreError::unavailable(format!("{member}: {other}")),
+        })
+    }
+
+    /// How one member is.
+    pub(super) async fn state(member: &str, options: &EtcdOptions) -> Result<Told, StoreError> {
+        let mut link = Self::dial(member, options).await?;
+        let status = match timeout(DIAL_MAX, link.client.status()).await {
+            Ok(Ok(status)) => status,
+            // Only root may ask; it answered us when it was greeted.
+            Ok(Err(_)) => return Ok(Told::default()),
+            Err(_) => return Err(StoreError::unavailable("no answer")),
+        };
+        let recommended = link.version.is_some_and(Version::is_recommended);
+        let size = |bytes: i64| u64::try_from(bytes).ok().filter(|bytes| *bytes > 0);
+        Ok(Told {
+            version: Some(status.version().to_owned()),
+            outdated: (!recommended).then_some(WHY_RECOMMENDED),
+            size_bytes: size(status.db_size()),
+            quota_bytes: size(status.db_size_quota()),
+            leaderless: status.leader() == 0,
+            complaints: status.errors().to_vec(),
         })
     }
 

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::port::{
-    Answer, Lease, LeaseId, Listing, Revision, Store, StoreError, Txn, TxnResult, Watch, check_ttl,
+    About, Answer, Kind, Lease, LeaseId, Listing, Revision, Store, StoreError, Txn, TxnResult,
+    Watch, check_ttl,
 };
 use call::{CALL_MAX, Cluster, Risk, list_all};
 use machine::LIST_MAX;
@@ -125,6 +126,10 @@ impl Store for Etcd {
             let revoked = self.cluster.call(Risk::Once, CALL_MAX, ask).await;
             revoked.map(drop).map_err(|error| about(lease, error))
         })
+    }
+
+    fn about(&self) -> Answer<'_, About> {
+        Box::pin(async { Ok(About { kind: Kind::Etcd, members: self.cluster.members().await }) })
     }
 
     fn watch(&self, prefix: &str) -> Watch {

@@ -3,6 +3,7 @@
 //! It is not an adapter and holds no state. The promises made in these comments are checked against
 //! every adapter by the contract suite.
 
+mod about;
 mod error;
 mod txn;
 mod watch;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use about::{About, Kind, Member, Told};
 pub use error::StoreError;
 pub use txn::{Compare, Condition, Op, TXN_MAX_BYTES, TXN_MAX_OPS, Txn, TxnResult};
 pub use watch::{Change, Event, Feed, PROGRESS_INTERVAL, Watch};
@@ -74,6 +76,14 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Follows everything under a prefix: a snapshot first, then every revision that touches it.
     fn watch(&self, prefix: &str) -> Watch;
+
+    /// What the store says of itself, for operators. Nothing, unless an adapter says more.
+    ///
+    /// # Errors
+    /// None of the adapters here: a member that does not answer is part of the answer.
+    fn about(&self) -> Answer<'_, About> {
+        Box::pin(async { Ok(About::default()) })
+    }
 
     /// The entry of one key, if it exists.
     ///

@@ -1,0 +1,138 @@
+//! `wait`: until every router that is alive has applied a revision.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use trunkline_proto::admin::v1::{GetStatusResponse, RouterStatus};
+
+use super::status;
+use crate::Failure;
+use crate::cli::{Format, WaitArgs};
+use crate::connect::Admin;
+
+/// Between two looks. A router registers what it applied within a second or two.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Waits.
+///
+/// # Errors
+/// [`Failure::NotConverged`] with the routers that have not applied it in time; the answering router's
+/// failures; an `out` that does not take the answer.
+pub async fn run(
+    admin: &mut Admin,
+    args: WaitArgs,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let mut progress = Progress::default();
+    loop {
+        let status = status::of_no_endpoint(admin).await?;
+        let behind = behind(&status, args.revision);
+        if behind.is_empty() {
+            progress.end();
+            return applied(&status, args.revision, format, out);
+        }
+        progress.show(&status, &behind);
+        if Instant::now() + LOOK_EVERY > deadline {
+            progress.end();
+            return Err(late(&args, &behind));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The routers that have not applied it. A router registers nothing when the store went on without a difference
+/// to it: one that lacks nothing of what the answering router has is as far as that one.
+fn behind(status: &GetStatusResponse, revision: i64) -> Vec<&RouterStatus> {
+    let answerer_has_it = status.revision >= revision;
+    let lacks = |router: &&RouterStatus| {
+        router.applied_revision < revision && !(answerer_has_it && router.lag_revisions == 0)
+    };
+    status.routers.iter().filter(lacks).collect()
+}
+
+fn applied(
+    status: &GetStatusResponse,
+    revision: i64,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if format.is_data() {
+        let routers: Vec<Value> =
+            status.routers.iter().map(|router| json!({"id": router.router_id})).collect();
+        let answer = json!({"revision": revision, "items": routers});
+        return Ok(crate::render::data(&answer, format, out)?);
+    }
+    Ok(writeln!(out, "revision {revision} is applied on {}", routers(status.routers.len()))?)
+}
+
+fn routers(count: usize) -> String {
+    if count == 1 { "the one router".to_owned() } else { format!("all {count} routers") }
+}
+
+fn late(args: &WaitArgs, behind: &[&RouterStatus]) -> Failure {
+    let WaitArgs { revision, timeout } = args;
+    Failure::NotConverged(format!(
+        "revision {revision} is not applied after {timeout} s on {}",
+        named(behind)
+    ))
+}
+
+/// Which they are, and how far.
+fn named(routers: &[&RouterStatus]) -> String {
+    let named = routers.iter().map(|r| format!("{} (at {})", r.router_id, r.applied_revision));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// One line on a terminal's second stream that says what is waited for; nothing elsewhere.
+#[derive(Default)]
+struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    fn show(&mut self, status: &GetStatusResponse, behind: &[&RouterStatus]) {
+        let mut terminal = io::stderr();
+        if !terminal.is_terminal() {
+            return;
+        }
+        let (all, done) = (status.routers.len(), status.routers.len() - behind.len());
+        self.shown = true;
+        // Whoever waits misses nothing but the progress when it cannot be written.
+        let _ = write!(terminal, "\r\u{1b}[K{done} of {all}, waiting for {}", named(behind));
+        let _ = terminal.flush();
+    }
+
+    fn end(&self) {
+        if self.shown {
+            // As above.
+            let _ = write!(io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(id: &str, applied_revision: i64, lag_revisions: i64) -> RouterStatus {
+        RouterStatus {
+            router_id: id.to_owned(),
+            applied_revision,
+            lag_revisions,
+            ..RouterStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_router_that_lacks_nothing_is_as_far_as_the_one_that_answers() {
+        let routers = vec![router("r1", 20, 0), router("r2", 15, 0), router("r3", 15, 4)];
+        let status = GetStatusResponse { revision: 20, routers, ..GetStatusResponse::default() };
+        assert_eq!(named(&behind(&status, 19)), "r3 (at 15)");
+        assert_eq!(behind(&status, 15).len(), 0);
+        assert_eq!(behind(&status, 21).len(), 3, "the answering router itself is not there yet");
+    }
+}

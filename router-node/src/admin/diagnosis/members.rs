@@ -1,0 +1,132 @@
+//! What is wrong with routers and probers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trunkline_proto::admin::v1::{Finding, ProberStatus, RouterStatus};
+
+use super::finding;
+
+/// Fewer probers than this eject nothing: one witness may be wrong.
+const MIN_PROBERS: usize = 2;
+/// A prober that thinks this badly of its own state is slow to see anything.
+const UNWELL: u32 = 4;
+/// Digits of a digest that tell two apart.
+const DIGEST_DIGITS: usize = 12;
+
+/// What is wrong with routers.
+pub fn of_routers(routers: &[RouterStatus]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for router in routers {
+        let subject = || format!("router/{}", router.router_id);
+        if router.lag_revisions > 0 {
+            let (at, lag) = (router.applied_revision, router.lag_revisions);
+            let problem = format!("it is at revision {at}, {lag} behind");
+            let remedy = "ask again in a few seconds; if it stays, look at its log and its link to the store";
+            found.push(finding("router_behind", subject(), problem, remedy));
+        }
+        for nack in &router.nacks {
+            let problem = format!("it refuses {}: {}", nack.key, nack.reason);
+            let remedy = "write the record anew, or catalog confirm when it is meant; the last good one is in force";
+            found.push(finding("record_refused", subject(), problem, remedy));
+        }
+    }
+    found.extend(digests(routers));
+    found.extend(versions(routers));
+    found
+}
+
+/// At one revision every router has the same table, or one of them decides by other rules.
+fn digests(routers: &[RouterStatus]) -> Vec<Finding> {
+    let mut at: BTreeMap<i64, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    for router in routers {
+        let digest = router.table_digest.get(..DIGEST_DIGITS).unwrap_or(&router.table_digest);
+        let same = at.entry(router.applied_revision).or_default();
+        same.entry(digest).or_default().push(&router.router_id);
+    }
+    let differ = at.into_iter().filter(|(_, digests)| digests.len() > 1);
+    let told = differ.map(|(revision, digests)| {
+        let told =
+            digests.iter().map(|(digest, ids)| format!("{} has {digest}", ids.join(" and ")));
+        let told = told.collect::<Vec<_>>().join(", ");
+        let problem = format!("tables differ at revision {revision}: {told}");
+        finding("digests_differ", "routers".to_owned(), problem, "run one release on all routers")
+    });
+    told.collect()
+}
+
+fn versions(routers: &[RouterStatus]) -> Option<Finding> {
+    let versions: BTreeSet<&str> = routers.iter().map(|r| r.version.as_str()).collect();
+    (versions.len() > 1).then(|| {
+        let versions = versions.into_iter().collect::<Vec<_>>().join(", ");
+        let problem = format!("they run {versions}");
+        finding("versions_differ", "routers".to_owned(), problem, "finish the update")
+    })
+}
+
+/// What is wrong with probers.
+pub fn of_probers(probers: &[ProberStatus]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if probers.len() < MIN_PROBERS {
+        let problem = match probers.len() {
+            0 => "none is alive: nothing is measured, and nothing is taken out for failing",
+            _ => "one is alive: it takes two to take an endpoint out",
+        };
+        let remedy = "run health-prober at least three times, in different zones";
+        found.push(finding("few_probers", "probers".to_owned(), problem.to_owned(), remedy));
+    }
+    let zones: BTreeSet<&str> = probers.iter().map(|prober| prober.zone.as_str()).collect();
+    if probers.len() >= MIN_PROBERS && zones.len() == 1 {
+        let problem = "all stand in one zone: its network's trouble looks like the providers'";
+        let remedy = "spread them over zones, and say so with --zone";
+        found.push(finding("one_zone", "probers".to_owned(), problem.to_owned(), remedy));
+    }
+    for prober in probers {
+        let subject = format!("prober/{}", prober.prober_id);
+        if prober.self_suspect {
+            let problem = "it doubts its own network: its votes do not count".to_owned();
+            let remedy = "look at its machine's network, and at its log";
+            found.push(finding("prober_doubts_itself", subject, problem, remedy));
+        } else if prober.local_health >= UNWELL {
+            let problem = format!("it is unwell: {} of 8", prober.local_health);
+            let remedy = "give it more processor time";
+            found.push(finding("prober_unwell", subject, problem, remedy));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(id: &str, at: i64, digest: &str) -> RouterStatus {
+        RouterStatus {
+            router_id: id.to_owned(),
+            applied_revision: at,
+            table_digest: digest.to_owned(),
+            ..RouterStatus::default()
+        }
+    }
+
+    fn prober(id: &str, zone: &str) -> ProberStatus {
+        ProberStatus { prober_id: id.to_owned(), zone: zone.to_owned(), ..ProberStatus::default() }
+    }
+
+    #[test]
+    fn different_digests_count_at_one_revision_only() {
+        let even = [router("r1", 7, "aa"), router("r2", 7, "aa"), router("r3", 6, "bb")];
+        assert_eq!(of_routers(&even), []);
+        let odd = [router("r1", 7, "aa"), router("r2", 7, "bb")];
+        let found = of_routers(&odd);
+        assert_eq!(found[0].problem, "tables differ at revision 7: r1 has aa, r2 has bb");
+    }
+
+    #[test]
+    fn probers_need_company_and_different_zones() {
+        let code = |probers: &[ProberStatus]| of_probers(probers).first().map(|f| f.code.clone());
+        assert_eq!(code(&[]).as_deref(), Some("few_probers"));
+        assert_eq!(code(&[prober("a", "x")]).as_deref(), Some("few_probers"));
+        assert_eq!(code(&[prober("a", "x"), prober("b", "x")]).as_deref(), Some("one_zone"));
+        assert_eq!(code(&[prober("a", "x"), prober("b", "y")]), None);
+    }
+}
