@@ -379,3 +379,28 @@ async fn in_a_cluster_one_wins_and_a_rollback_reaches_every_router() {
     operators[0].sees(&["policy", "rollback", "--reason", "back", "--force"]);
     until("every router is back", async || in_force(&before).await).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_tells_what_would_have_become_of_recent_calls() {
+    let desk = Desk::with(json!({})).await;
+    for _ in 0..40 {
+        assert_eq!(desk.status_of("m").await, 200);
+    }
+    let only_europe = "version: 1\ndata: {jurisdictions: [eu]}\n";
+    let file = desk.file("policy.yaml", only_europe);
+    let planned = desk.operator.reads(&["policy", "plan", "-f", &file]);
+    let replay = &planned["replay"];
+    assert_eq!(replay["calls"], 40);
+    let row = |name: &str| {
+        let items = replay["items"].as_array().unwrap();
+        items.iter().find(|item| item["id"].as_str().unwrap().starts_with(name)).unwrap().clone()
+    };
+    assert!(row("x/m")["before"].as_f64().unwrap() > 0.0, "{replay}");
+    assert_eq!(row("x/m")["after"], 0.0);
+    assert_eq!(row("against the other's data rules")["before"], 40, "x was within reach");
+    assert_eq!(row("against the other's data rules")["after"], 0);
+    let served = replay["moved_calls"].as_u64().unwrap() as f64 / 40.0 * 100.0;
+    assert!(served >= row("x/m")["before"].as_f64().unwrap(), "all of x's calls move: {replay}");
+    let shown = desk.operator.sees(&["policy", "plan", "-f", &file]);
+    assert!(shown.contains("of 40 recent calls,"), "{shown}");
+}

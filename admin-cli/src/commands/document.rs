@@ -2,13 +2,14 @@
 
 mod file;
 mod planned;
+mod replay;
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{
     ApplyDocumentRequest, DocumentKind, DocumentPlan, GetDocumentRequest,
-    ListDocumentVersionsRequest, PlanDocumentRequest, ValidateDocumentRequest,
+    ListDocumentVersionsRequest, PlanDocumentRequest, PlanImpactRequest, ValidateDocumentRequest,
     apply_document_request, plan_document_request,
 };
 use trunkline_spec::diff;
@@ -25,6 +26,7 @@ use crate::rows;
 
 pub use file::File;
 use planned::Planned;
+use replay::Replay;
 
 /// How versions are listed.
 pub const VERSIONS: &[(&str, &str)] = &[
@@ -100,9 +102,16 @@ impl Command<'_> {
         let file = File::read(&args.file.file)?;
         file.written(self.kind)?;
         let source = plan_document_request::Source::Document(file.text.clone());
-        let plan = self.ask_for_plan(&mut self.connect().await?, source).await?;
+        let mut admin = self.connect().await?;
+        let plan = self.ask_for_plan(&mut admin, source).await?;
         file.right(plan.problems.clone())?;
-        let planned = Planned { kind: self.kind, plan: &plan };
+        let asked = PlanImpactRequest {
+            document_kind: self.kind.as_str().to_owned(),
+            document: file.text.clone(),
+            max_calls: 0,
+        };
+        let replay = admin.plan_impact(asked).await?.into_inner();
+        let planned = Planned { kind: self.kind, plan: &plan, replay: Some(Replay(&replay)) };
         planned.write(self.format, out)?;
         planned.acceptable(&args.overrule)
     }
@@ -141,7 +150,7 @@ impl Command<'_> {
         plan: &DocumentPlan,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
-        let planned = Planned { kind: self.kind, plan };
+        let planned = Planned { kind: self.kind, plan, replay: None };
         if self.format == Format::Table {
             planned.write(self.format, out)?;
         }
@@ -159,7 +168,7 @@ impl Command<'_> {
         let answer = admin.apply_document(asked).await?.into_inner();
         if self.format.is_data() {
             let plan = answer.plan.unwrap_or_default();
-            let mut value = Planned { kind: self.kind, plan: &plan }.value();
+            let mut value = Planned { kind: self.kind, plan: &plan, replay: None }.value();
             if let Value::Object(value) = &mut value {
                 value.insert("applied".to_owned(), json!(answer.applied));
                 value.insert("revision".to_owned(), json!(answer.revision));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use trunkline_proto::admin::v1::DocumentPlan;
 use trunkline_spec::versioned::Versioned;
 
+use super::replay::Replay;
 use crate::Failure;
 use crate::cli::{Format, OverruleArgs};
 use crate::commands::dataflow;
@@ -31,6 +32,8 @@ pub struct Planned<'a> {
     pub kind: Versioned,
     /// The plan.
     pub plan: &'a DocumentPlan,
+    /// What it would have made of recent calls, where that was asked.
+    pub replay: Option<Replay<'a>>,
 }
 
 impl Planned<'_> {
@@ -54,6 +57,9 @@ impl Planned<'_> {
             writeln!(out, "{}{title}", if title.is_empty() { "" } else { "\n" })?;
             render::table(&List { columns, items }, out)?;
         }
+        if let Some(replay) = &self.replay {
+            replay.write(out)?;
+        }
         for violation in self.violations() {
             writeln!(out, "\nagainst the rules: {violation}")?;
         }
@@ -71,6 +77,7 @@ impl Planned<'_> {
             "impact": rows::impact(self.plan.impact.as_ref()),
             "violations": self.violations(),
             "dataflow": self.widenings(),
+            "replay": self.replay.as_ref().map(Replay::value),
         })
     }
 
