@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use shown::is_as_before;
+use trunkline_tests::client::Client;
 use trunkline_tests::cluster::{Cluster, Verdict, until};
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router::{KEY, Router, Setup, beside};
@@ -156,6 +157,27 @@ async fn a_terminal_is_left_as_it_was_found_and_coloured_only_if_wanted() {
     stories.env("TRUNKLINE_ENDPOINT", format!("http://{}", router.admin));
     let told = tokio::task::spawn_blocking(move || stories.output()).await.unwrap().unwrap();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_store_operators_still_see_what_calls_are_served_from() {
+    let a = Provider::start("alpha").await.serving("m");
+    let mut cluster = Cluster::plan().providers(&[&a]).start_unmeasured().await;
+    let operations = Client { address: cluster.routers[0].ops, key: String::new() };
+    let whole = operations.get("/status.json").await.json();
+    assert_eq!(whole["store_answers"], true);
+    cluster.etcd.kill(0);
+    until("the page says so", async || {
+        operations.get("/status.json").await.json()["store_answers"] == false
+    })
+    .await;
+    let left = operations.get("/status.json").await.json();
+    assert_eq!(left["providers"][0]["endpoints"][0]["model"], "m");
+    assert_eq!(left["routers"][0]["id"], "router-0");
+    let router = &cluster.routers[0];
+    assert!(found(router).contains(&"store_member_unreachable".to_owned()));
+    until("its silence is found", async || found(router).contains(&"store_silent".to_owned()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
