@@ -103,8 +103,8 @@ fn columned(columns: &[(String, String)], items: &[Value], out: &mut dyn Write) 
         lines.add_row(columns.iter().map(|(_, path)| cell(member(item, path))));
     }
     for (column, (_, path)) in lines.column_iter_mut().zip(columns) {
-        let numbers = |item: &Value| matches!(member(item, path), Value::Number(_) | Value::Null);
-        if items.iter().all(numbers) {
+        let cells = || items.iter().map(|item| member(item, path));
+        if cells().any(Value::is_number) && cells().all(|cell| cell.is_number() || cell.is_null()) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
