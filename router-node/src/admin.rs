@@ -1,6 +1,9 @@
 //! The admin API: operating a cluster through any of its routers. Reads come from the view that calls are
 //! served from; writes go to the store, and act when the view follows. It serves no calls.
 
+pub mod access;
+pub mod telemetry;
+
 mod catalog;
 mod confirm;
 mod drains;
@@ -32,10 +35,11 @@ use trunkline_proto::admin::v1::{
 use trunkline_store::port::Store;
 
 use crate::auth::KeyHolder;
-use crate::ingress::grpc::{Caller, described, generation_message, signed};
+use crate::ingress::grpc::{described, generation_message, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
+use access::{Door, Gate, Roles};
 
 /// The admin API of one router.
 #[derive(Clone)]
@@ -51,10 +55,11 @@ impl Admin {
         Self { router, store, identity }
     }
 
-    /// The service, and reflection that describes it.
-    pub fn routes(self) -> Routes {
+    /// The service behind its door, and reflection that describes it: the contract is no secret.
+    pub fn routes(self, roles: Roles) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
-        let routes = Routes::new(AdminServiceServer::new(self));
+        let door = Door::new(Arc::clone(&self.router), roles);
+        let routes = Routes::new(Gate::new(AdminServiceServer::new(self), door));
         let reflection = described(&[name]).build_v1();
         match reflection.and_then(|v1| Ok((v1, described(&[name]).build_v1alpha()?))) {
             Ok((v1, v1alpha)) => routes.add_service(v1).add_service(v1alpha).prepare(),
@@ -65,27 +70,26 @@ impl Admin {
         }
     }
 
-    /// Who asks, and the view to answer from.
+    /// Who asks, as the door let them in, and the view to answer from.
     fn admit<T>(&self, request: Request<T>) -> Result<(Admitted, T), Status> {
-        let (metadata, _, message) = request.into_parts();
-        let view = self.router.view.load_full();
-        let caller = Caller::new(metadata);
-        let holder = view.keyring.authenticate(caller.credential());
-        let holder = holder.map_err(|r| refusal::rejected(&r))?;
-        Ok((Admitted { view, holder }, message))
+        let (_, mut extensions, message) = request.into_parts();
+        let admitted = extensions.remove::<Admitted>().ok_or_else(refusal::not_by_the_door)?;
+        Ok((admitted, message))
     }
 }
 
-/// Somebody with a valid key.
+/// Somebody whose role allows the call.
+#[derive(Clone)]
 struct Admitted {
     view: Arc<View>,
     holder: Arc<KeyHolder>,
+    name: String,
 }
 
 impl Admitted {
-    /// The name in history entries.
+    /// The name in history entries: `key/ID` or `cert/NAME`.
     fn name(&self) -> String {
-        format!("key/{}", self.holder.tenant.key)
+        self.name.clone()
     }
 
     fn revision(&self) -> i64 {

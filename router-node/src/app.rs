@@ -9,6 +9,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+use trunkline_runtime::certificate;
 use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::readiness::Readiness;
 use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
@@ -22,6 +24,7 @@ use trunkline_store::{
 };
 
 use crate::admin::Admin;
+use crate::admin::access::AdminPeer;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
@@ -303,9 +306,9 @@ fn serve_public(
     let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
     let max_body_bytes = config.limits.body_bytes;
     let public = Arc::new(Public { router: Arc::clone(router), grpc, max_body_bytes });
-    let make = move |_: &server::Peer| {
-        let public = Arc::clone(&public);
-        service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request))
+    let make = move |peer: &server::Peer| {
+        let (public, peer) = (Arc::clone(&public), peer.address.ip());
+        service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request, peer))
     };
     tasks.spawn("public", server::serve(listener, options, make, shutdown.clone()));
     Ok(())
@@ -320,9 +323,17 @@ fn serve_admin(
 ) -> Result<(), BoxError> {
     let tls = tls(tasks, "admin certificates", config.admin_tls.as_ref(), shutdown)?;
     let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let routes = api.routes();
-    let make =
-        move |_: &server::Peer| hyper_util::service::TowerToHyperService::new(routes.clone());
+    let routes = api.routes(config.admin_roles.clone());
+    let make = move |peer: &server::Peer| {
+        let certificate = peer.certificate.as_ref();
+        let names = certificate.map(|shown| certificate::names(shown)).unwrap_or_default();
+        let peer = AdminPeer { address: peer.address.ip(), names: names.into() };
+        let known = routes.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request
+        });
+        hyper_util::service::TowerToHyperService::new(known)
+    };
     tasks.spawn("admin", server::serve(listener, options, make, shutdown.clone()));
     Ok(())
 }

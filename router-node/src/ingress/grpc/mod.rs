@@ -32,7 +32,7 @@ use crate::pipeline::Router;
 use inference::Inference;
 use oversize::{Fronted, in_our_words};
 
-pub use caller::Caller;
+pub use caller::{Caller, PeerAddress};
 pub use catalog::{endpoint_message, model_message, signed, verdict_of_name};
 pub use decision::hex as digest_hex;
 pub use generation::generation_message;
