@@ -9,6 +9,7 @@ mod confirm;
 mod drains;
 mod edit;
 mod impact;
+mod keys;
 mod page;
 mod policy;
 mod refusal;
@@ -20,6 +21,7 @@ mod weights;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -31,6 +33,10 @@ use trunkline_proto::admin::v1::{
     ListModelsRequest, ListModelsResponse, ListProvidersRequest, ListProvidersResponse,
     ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
     UndrainResponse,
+};
+use trunkline_proto::admin::v1::{
+    CreateKeyRequest, CreateKeyResponse, ListKeysRequest, ListKeysResponse, RevokeKeyRequest,
+    RevokeKeyResponse,
 };
 use trunkline_store::port::Store;
 
@@ -47,12 +53,14 @@ pub struct Admin {
     router: Arc<Router>,
     store: Arc<dyn Store>,
     identity: Identity,
+    /// One edit at a time through this router: they would only undo each other's reading.
+    edits: Arc<Semaphore>,
 }
 
 impl Admin {
     /// The admin API of the router of this identity.
     pub fn new(router: Arc<Router>, store: Arc<dyn Store>, identity: Identity) -> Self {
-        Self { router, store, identity }
+        Self { router, store, identity, edits: Arc::new(Semaphore::new(1)) }
     }
 
     /// The service behind its door, and reflection that describes it: the contract is no secret.
@@ -202,5 +210,29 @@ impl AdminService for Admin {
             replayed: None,
             identical: false,
         }))
+    }
+
+    async fn create_key(
+        &self,
+        request: Request<CreateKeyRequest>,
+    ) -> Result<Response<CreateKeyResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        keys::create(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn list_keys(
+        &self,
+        request: Request<ListKeysRequest>,
+    ) -> Result<Response<ListKeysResponse>, Status> {
+        let (_, asked) = self.admit(request)?;
+        keys::list(self, &asked).await.map(Response::new)
+    }
+
+    async fn revoke_key(
+        &self,
+        request: Request<RevokeKeyRequest>,
+    ) -> Result<Response<RevokeKeyResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        keys::revoke(self, &by, asked).await.map(Response::new)
     }
 }

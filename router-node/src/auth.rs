@@ -18,7 +18,7 @@ use trunkline_wire::error::ErrorType;
 use crate::ledger::unix_ms;
 use crate::rejection::{Rejection, reject};
 
-/// Longer credentials are refused without a look: ours have 60 characters.
+/// Longer credentials are refused without a look: ours have 64 characters.
 const MAX_CREDENTIAL_BYTES: usize = 512;
 
 /// Hashes a key for storage and look-up.

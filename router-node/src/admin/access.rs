@@ -37,6 +37,9 @@ const LEAST: &[(&str, Role)] = &[
     ("ResetWeight", Role::Operator),
     ("Drain", Role::Operator),
     ("Undrain", Role::Operator),
+    ("CreateKey", Role::Admin),
+    ("ListKeys", Role::Admin),
+    ("RevokeKey", Role::Admin),
 ];
 
 /// Roles that a router's own configuration gives, by the name that the history has: `key/ID` or `cert/NAME`.
