@@ -1,9 +1,15 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod duration;
+mod keys;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use duration::duration;
+pub use keys::{KeysCreateArgs, KeysRevokeArgs, KeysVerb, RoleArg};
 
 /// Operates a Trunkline cluster, through any of its routers.
 #[derive(Clone, Debug, Parser)]
@@ -38,6 +44,12 @@ pub struct Connection {
     /// Who signed the router's certificate
     #[arg(long, global = true, env = "TRUNKLINE_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Your certificate, for routers that ask for one
+    #[arg(long, global = true, env = "TRUNKLINE_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The key of your certificate
+    #[arg(long, global = true, env = "TRUNKLINE_CERT_KEY", value_name = "FILE")]
+    pub cert_key: Option<PathBuf>,
 }
 
 /// How answers are written.
@@ -72,6 +84,9 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Write the completion script of a shell
     Completion(CompletionArgs),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(KeysVerb),
 }
 
 /// Flags of `status`.
@@ -99,6 +114,9 @@ pub enum Kind {
     /// What is taken out by hand.
     #[value(alias = "drain")]
     Drains,
+    /// Who may call.
+    #[value(alias = "key")]
+    Keys,
 }
 
 /// Flags of `get`.

@@ -6,6 +6,7 @@ pub mod describe;
 pub mod drain;
 pub mod explain;
 pub mod get;
+pub mod keys;
 pub mod status;
 pub mod undrain;
 pub mod weight;

@@ -34,5 +34,6 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Verb::Catalog(verb) => commands::catalog::run(&mut admin, verb, format, out).await,
         Verb::Explain(args) => commands::explain::run(&mut admin, args, format, out).await,
         Verb::Completion(args) => commands::completion::run(&args, out),
+        Verb::Keys(verb) => commands::keys::run(&mut admin, verb, format, out).await,
     }
 }

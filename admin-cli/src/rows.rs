@@ -1,5 +1,7 @@
 //! Messages → the values that are shown. Names what is shown; how it looks is in `render`.
 
+mod keys;
+
 use prost_types::Timestamp;
 use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{
@@ -10,6 +12,8 @@ use trunkline_proto::health::v1::Verdict;
 use trunkline_proto::inference::v1::{Candidate, Generation, Pricing, Turn};
 
 use crate::render::object;
+
+pub use keys::key;
 
 /// One, with sixteen fraction bits.
 const ONE_Q16: f64 = 65_536.0;

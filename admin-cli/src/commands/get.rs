@@ -4,7 +4,8 @@ use std::io::Write;
 
 use serde_json::Value;
 use trunkline_proto::admin::v1::{
-    ListDrainsRequest, ListEndpointsRequest, ListModelsRequest, ListProvidersRequest,
+    ListDrainsRequest, ListEndpointsRequest, ListKeysRequest, ListModelsRequest,
+    ListProvidersRequest,
 };
 
 use crate::Failure;
@@ -69,6 +70,16 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("SINCE", "since"),
             ("REASON", "reason"),
         ],
+        Kind::Keys => &[
+            ("ID", "id"),
+            ("ROLE", "role"),
+            ("EXPIRED", "expired"),
+            ("MODELS", "rules.models"),
+            ("PROVIDERS", "rules.providers"),
+            ("RPM", "rules.requests_per_minute"),
+            ("FROM", "rules.networks"),
+            ("NOTE", "note"),
+        ],
     }
 }
 
@@ -115,6 +126,11 @@ async fn page(
             let asked = ListDrainsRequest { page_token, ..Default::default() };
             let page = admin.list_drains(asked).await?.into_inner();
             (page.drains.iter().map(rows::drain).collect(), page.next_page_token)
+        }
+        Kind::Keys => {
+            let asked = ListKeysRequest { page_token, ..Default::default() };
+            let page = admin.list_keys(asked).await?.into_inner();
+            (page.keys.iter().map(rows::key).collect(), page.next_page_token)
         }
     })
 }
