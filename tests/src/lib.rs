@@ -22,6 +22,7 @@ pub mod routing;
 pub mod mutants;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+pub mod operator;
 pub mod process;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]

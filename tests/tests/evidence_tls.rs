@@ -2,10 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "fails its test on the spot")]
 
-use std::path::{Path, PathBuf};
+#[path = "tls/authority.rs"]
+mod authority;
+
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use authority::Authority;
 use serde_json::{Value, json};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use trunkline_proto::health::v1::health_evidence_service_client::HealthEvidenceServiceClient;
@@ -13,47 +15,6 @@ use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::process::{Process, beside};
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router;
-
-/// Who signs the certificates of a test.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    folder: tempfile::TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).expect("a certificate");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        write(&folder.path().join("ca.pem"), &certificate.pem());
-        Self { issuer: Issuer::new(params, key), folder }
-    }
-
-    fn ca(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    /// A certificate for a part on this machine, and its key.
-    fn issue(&self, name: &str) -> [PathBuf; 2] {
-        let key = KeyPair::generate().expect("a key");
-        let names = vec!["127.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(names).expect("parameters");
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let paths = ["pem", "key"].map(|kind| self.folder.path().join(format!("{name}.{kind}")));
-        let [certificate_file, key_file] = &paths;
-        write(certificate_file, &certificate.pem());
-        write(key_file, &key.serialize_pem());
-        paths
-    }
-}
-
-fn write(path: &Path, text: &str) {
-    std::fs::write(path, text).expect("a file is written");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prober_hears_routers_that_show_a_certificate_and_nobody_else() {
