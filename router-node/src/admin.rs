@@ -9,6 +9,7 @@ mod confirm;
 mod drains;
 mod edit;
 mod impact;
+pub mod keeper;
 mod keys;
 mod page;
 mod policy;
@@ -18,6 +19,7 @@ mod scope;
 mod state;
 mod status;
 mod weights;
+mod withdraw;
 
 use std::sync::Arc;
 
@@ -35,8 +37,9 @@ use trunkline_proto::admin::v1::{
     UndrainResponse,
 };
 use trunkline_proto::admin::v1::{
-    CreateKeyRequest, CreateKeyResponse, ListKeysRequest, ListKeysResponse, RevokeKeyRequest,
-    RevokeKeyResponse,
+    CreateKeyRequest, CreateKeyResponse, ListKeysRequest, ListKeysResponse, RestoreModelRequest,
+    RestoreModelResponse, RevokeKeyRequest, RevokeKeyResponse, WithdrawModelRequest,
+    WithdrawModelResponse,
 };
 use trunkline_store::port::Store;
 
@@ -234,5 +237,21 @@ impl AdminService for Admin {
     ) -> Result<Response<RevokeKeyResponse>, Status> {
         let (by, asked) = self.admit(request)?;
         keys::revoke(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn withdraw_model(
+        &self,
+        request: Request<WithdrawModelRequest>,
+    ) -> Result<Response<WithdrawModelResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        withdraw::withdraw(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn restore_model(
+        &self,
+        request: Request<RestoreModelRequest>,
+    ) -> Result<Response<RestoreModelResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        withdraw::restore(self, &by, asked).await.map(Response::new)
     }
 }

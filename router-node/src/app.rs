@@ -25,6 +25,7 @@ use trunkline_store::{
 
 use crate::admin::Admin;
 use crate::admin::access::AdminPeer;
+use crate::admin::keeper;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
@@ -252,6 +253,7 @@ pub async fn start(
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
+    tasks.spawn("drains", keeper::keep(api.clone(), shutdown.clone()));
     serve_admin(&mut tasks, config, listeners.admin, api, &shutdown)?;
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");

@@ -117,6 +117,11 @@ impl Fold {
         self.drains.values().map(|drain| drain.scope.clone()).collect()
     }
 
+    /// Drains that somebody has to change as time passes.
+    pub fn timed_drains(&self) -> Vec<Drain> {
+        self.drains.values().filter(|drain| drain.changes_with_time()).cloned().collect()
+    }
+
     /// Records that were refused, the last good ones being in force.
     pub fn nacks(&self) -> Vec<Nack> {
         self.nacks.values().cloned().collect()

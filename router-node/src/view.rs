@@ -15,7 +15,7 @@ use trunkline_core::catalog::Provider;
 use trunkline_core::id::{ModelId, Zone};
 use trunkline_core::plan::{LocalLayer, LocalLoad};
 use trunkline_core::snapshot::{EndpointState, Snapshot};
-use trunkline_spec::overrides::Scope;
+use trunkline_spec::overrides::{Drain, Scope};
 
 use crate::auth::Keyring;
 use crate::fold::Fold;
@@ -43,6 +43,8 @@ pub struct View {
     pub table: Table,
     /// What is drained.
     pub drained: Arc<[Scope]>,
+    /// Those of the drains that somebody has to change as time passes.
+    pub timed_drains: Arc<[Drain]>,
     /// The last revision that made a difference; see [`Fold::changed`].
     pub changed: u64,
     /// Everything up to this revision is in it: the snapshot's own, and then those that made no difference.
@@ -93,6 +95,7 @@ struct Settled {
     lanes: Arc<[Arc<Lane>]>,
     models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
     drained: Arc<[Scope]>,
+    timed_drains: Arc<[Drain]>,
 }
 
 impl Builder {
@@ -116,6 +119,7 @@ impl Builder {
             policy_header: settled.policy_header,
             table,
             drained: settled.drained,
+            timed_drains: settled.timed_drains,
             changed: fold.changed,
             applied: AtomicU64::new(fold.revision),
             models: settled.models,
@@ -147,6 +151,7 @@ impl Builder {
             lanes: lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref()),
             models: Arc::new(models),
             drained: Arc::from(fold.drained()),
+            timed_drains: Arc::from(fold.timed_drains()),
         }
     }
 }

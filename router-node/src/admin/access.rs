@@ -40,6 +40,8 @@ const LEAST: &[(&str, Role)] = &[
     ("CreateKey", Role::Admin),
     ("ListKeys", Role::Admin),
     ("RevokeKey", Role::Admin),
+    ("WithdrawModel", Role::Operator),
+    ("RestoreModel", Role::Operator),
 ];
 
 /// Roles that a router's own configuration gives, by the name that the history has: `key/ID` or `cert/NAME`.

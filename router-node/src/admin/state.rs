@@ -1,11 +1,14 @@
 //! The store's contents at the time of an edit, understood as every router understands them. What calls are
 //! served from is the view, not this.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tonic::Status;
 use trunkline_core::assess::Table;
 use trunkline_core::catalog::Catalog;
 use trunkline_core::id::Zone;
+use trunkline_core::snapshot::Snapshot;
 use trunkline_store::keys::{CONFIG, OBSERVATIONS, PROBERS};
 use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision, Store};
 
@@ -46,6 +49,13 @@ impl State {
     /// What exists.
     pub fn catalog(&self) -> &Catalog {
         &self.fold.catalog
+    }
+
+    /// What calls would be served from: names are resolved by it as theirs are.
+    pub fn snapshot(&self) -> Snapshot {
+        let (providers, table) = (self.fold.catalog.providers.clone(), self.table());
+        let states = table.states(&self.fold.catalog);
+        Snapshot::new(self.revision.0, Arc::clone(&self.fold.policy), providers, states)
     }
 
     /// Verdicts and weights, for routers of no zone in particular.
