@@ -1,14 +1,17 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
 mod duration;
+mod import;
 mod keys;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use duration::duration;
+pub use duration::{duration, rate};
+pub use import::{ImportArgs, ImportVerb};
 pub use keys::{KeysCreateArgs, KeysRevokeArgs, KeysVerb, RoleArg};
 
 /// Operates a Trunkline cluster, through any of its routers.
@@ -87,6 +90,13 @@ pub enum Verb {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysVerb),
+    /// Take a model out everywhere at once; its callers go on to the next model of their route
+    Withdraw(EditArgs),
+    /// Let a withdrawn model in again
+    Unwithdraw(EditArgs),
+    /// Turn another router's configuration into a catalog and a policy
+    #[command(subcommand)]
+    Import(ImportVerb),
 }
 
 /// Flags of `status`.
@@ -162,9 +172,15 @@ pub struct DrainArgs {
     /// What, and why.
     #[command(flatten)]
     pub edit: EditArgs,
-    /// Wait until the answering router has nothing in flight there, for so many seconds
+    /// Wait until it is proven on every router that nothing is in flight there, for so many seconds
     #[arg(long, value_name = "SECONDS", conflicts_with = "dry_run")]
     pub wait: Option<u64>,
+    /// End the drain by itself after this long, for example 2h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub expires: Option<Duration>,
+    /// Take the weight away step by step, for example 10%/min; all at once when left out
+    #[arg(long, value_name = "PERCENT/min", value_parser = rate)]
+    pub rate: Option<u32>,
 }
 
 /// Verbs about weights.

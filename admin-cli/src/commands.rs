@@ -6,9 +6,11 @@ pub mod describe;
 pub mod drain;
 pub mod explain;
 pub mod get;
+pub mod import;
 pub mod keys;
 pub mod status;
 pub mod undrain;
 pub mod weight;
+pub mod withdraw;
 
 mod edited;

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod connect;
 mod failure;
+mod import;
 mod render;
 mod rows;
 
@@ -23,6 +24,9 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     if let Verb::Completion(args) = &cli.verb {
         return commands::completion::run(args, out);
     }
+    if let Verb::Import(verb) = &cli.verb {
+        return commands::import::run(verb, format, out);
+    }
     let mut admin = connect::connect(&cli.connection).await?;
     match cli.verb {
         Verb::Status(args) => commands::status::run(&mut admin, args, format, out).await,
@@ -35,5 +39,8 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Verb::Explain(args) => commands::explain::run(&mut admin, args, format, out).await,
         Verb::Completion(args) => commands::completion::run(&args, out),
         Verb::Keys(verb) => commands::keys::run(&mut admin, verb, format, out).await,
+        Verb::Withdraw(args) => commands::withdraw::withdraw(&mut admin, args, format, out).await,
+        Verb::Unwithdraw(args) => commands::withdraw::restore(&mut admin, args, format, out).await,
+        Verb::Import(verb) => commands::import::run(&verb, format, out),
     }
 }

@@ -149,6 +149,9 @@ pub fn drain(drain: &DrainEntry) -> Value {
         ("state", json!(known.then(|| lower(drain.state().as_str_name(), "DRAIN_STATE_")))),
         ("applied", json!(applied)),
         ("in_flight", json!(in_flight)),
+        ("taken_permille", json!(drain.taken_permille)),
+        ("expires", json!(drain.expires_at.as_ref().map(Timestamp::to_string))),
+        ("withdrawn", json!(drain.withdrawn)),
     ])
 }
 

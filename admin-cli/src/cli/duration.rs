@@ -1,4 +1,4 @@
-//! Spans of time as people write them.
+//! Spans of time, and what happens in one, as people write them.
 
 use std::time::Duration;
 
@@ -24,6 +24,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     span.map(Duration::from_secs).ok_or_else(|| "use one second to a hundred years".to_owned())
 }
 
+/// Reads `10%/min` into thousandths a minute.
+///
+/// # Errors
+/// What would be right.
+pub fn rate(text: &str) -> Result<u32, String> {
+    let percent = text.strip_suffix("%/min").and_then(|n| n.parse::<u32>().ok());
+    let percent = percent.filter(|percent| (1..=100).contains(percent));
+    percent.map(|percent| percent * 10).ok_or_else(|| "write 1%/min to 100%/min".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +46,15 @@ mod tests {
         assert_eq!(duration("30d"), Ok(Duration::from_secs(2_592_000)));
         for wrong in ["", "m", "15", "1.5h", "-1s", "0s", "9é", "99999999999999999999d", "99999d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rates_are_read_and_others_are_not() {
+        assert_eq!(rate("10%/min"), Ok(100));
+        assert_eq!(rate("100%/min"), Ok(1_000));
+        for wrong in ["", "10", "10%", "0%/min", "101%/min", "-1%/min", "10%/h"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
         }
     }
 }

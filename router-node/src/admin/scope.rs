@@ -2,7 +2,7 @@
 
 use tonic::Status;
 use trunkline_core::catalog::{Catalog, Endpoint};
-use trunkline_core::id::EndpointId;
+use trunkline_core::id::{EndpointId, ModelId};
 use trunkline_core::snapshot::{Resolved, nearest};
 use trunkline_spec::overrides::Scope;
 
@@ -26,16 +26,16 @@ pub fn existing(target: &str, catalog: &Catalog) -> Result<Scope, Status> {
     Err(refusal::unknown_target(target, &near))
 }
 
-/// The same, for a name that clients may ask for as well: a route of one model means that model. The name is
-/// understood as a call's is.
+/// The same, for a name that clients may ask for as well: where no model is called so, a route of one model means
+/// that model. The name is understood as a call's is.
 ///
 /// # Errors
 /// As [`existing`]; a route of several models, which are named.
 pub fn resolved(target: &str, state: &State) -> Result<Scope, Status> {
     let snapshot = state.snapshot();
-    let named = target.strip_prefix("model/").and_then(|name| snapshot.resolve(name));
-    match named {
-        Some(Resolved::Model(model)) => Ok(Scope::Model(model.clone())),
+    let name = target.strip_prefix("model/").unwrap_or_default();
+    let is_model = !snapshot.endpoints_of(&ModelId::new(name)).is_empty();
+    match snapshot.resolve(name).filter(|_| !is_model) {
         Some(Resolved::Route(route)) => match route.models.as_slice() {
             [model] => existing(&format!("model/{model}"), state.catalog()),
             models => {
@@ -44,7 +44,7 @@ pub fn resolved(target: &str, state: &State) -> Result<Scope, Status> {
                 Err(refusal::bad_field("target", &message))
             }
         },
-        None => existing(target, state.catalog()),
+        Some(Resolved::Model(_)) | None => existing(target, state.catalog()),
     }
 }
 
