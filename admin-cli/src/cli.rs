@@ -1,5 +1,6 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod contexts;
 mod duration;
 mod import;
 mod keys;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use contexts::{ContextSetArgs, ContextVerb, ManArgs};
 pub use duration::{duration, rate};
 pub use import::{ImportArgs, ImportVerb};
 pub use keys::{KeysCreateArgs, KeysRevokeArgs, KeysVerb, RoleArg};
@@ -30,17 +32,11 @@ pub struct Cli {
 }
 
 /// Which router, and as whom.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Connection {
-    /// The admin API of any router
-    #[arg(
-        long,
-        global = true,
-        env = "TRUNKLINE_ENDPOINT",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9091"
-    )]
-    pub endpoint: String,
+    /// The admin API of any router; the context's when left out, and http://127.0.0.1:9091 without one
+    #[arg(long, global = true, env = "TRUNKLINE_ENDPOINT", value_name = "URL")]
+    pub endpoint: Option<String>,
     /// The key to call with; better in the environment, since others can read command lines
     #[arg(long, global = true, env = "TRUNKLINE_ADMIN_KEY", hide_env_values = true)]
     pub key: Option<String>,
@@ -53,6 +49,12 @@ pub struct Connection {
     /// The key of your certificate
     #[arg(long, global = true, env = "TRUNKLINE_CERT_KEY", value_name = "FILE")]
     pub cert_key: Option<PathBuf>,
+    /// Which context says what no flag says; the current one when left out
+    #[arg(long, global = true, env = "TRUNKLINE_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// Where contexts are kept; ~/.config/trunkline/contexts.yaml when left out
+    #[arg(long, global = true, env = "TRUNKLINE_CONTEXTS", value_name = "FILE")]
+    pub contexts: Option<PathBuf>,
 }
 
 /// How answers are written.
@@ -97,6 +99,11 @@ pub enum Verb {
     /// Turn another router's configuration into a catalog and a policy
     #[command(subcommand)]
     Import(ImportVerb),
+    /// Keep how clusters are reached under names
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// Write the manual pages
+    Man(ManArgs),
 }
 
 /// Flags of `status`.

@@ -12,6 +12,7 @@ use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
 
 use crate::Failure;
 use crate::cli::Connection;
+use crate::contexts::{self, Reach};
 
 /// A router that does not take the connection by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,7 +42,8 @@ impl Interceptor for WithKey {
 /// # Errors
 /// [`Failure::Usage`] for an address, key or certificate that is none, [`Failure::Unreachable`] when nobody
 /// answers.
-pub async fn connect(to: &Connection) -> Result<Admin, Failure> {
+pub async fn connect(flags: &Connection) -> Result<Admin, Failure> {
+    let to = &contexts::resolve(flags)?;
     let key = to.key.as_deref().map(bearer).transpose()?;
     let endpoint = Endpoint::from_shared(to.endpoint.clone()).map_err(|e| {
         Failure::Usage(format!("--endpoint: {}: {e}; write http://HOST:PORT", to.endpoint))
@@ -66,7 +68,7 @@ fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Failure> {
 }
 
 /// How to speak TLS, where it is spoken.
-fn tls(to: &Connection) -> Result<Option<ClientTlsConfig>, Failure> {
+fn tls(to: &Reach) -> Result<Option<ClientTlsConfig>, Failure> {
     let identity = match (&to.cert, &to.cert_key) {
         (Some(cert), Some(key)) => {
             Some(Identity::from_pem(read("--cert", cert)?, read("--cert-key", key)?))

@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod connect;
+mod contexts;
 mod failure;
 mod import;
 mod render;
@@ -27,6 +28,12 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     if let Verb::Import(verb) = &cli.verb {
         return commands::import::run(verb, format, out);
     }
+    if let Verb::Context(verb) = &cli.verb {
+        return commands::contexts::run(verb, &cli.connection, format, out);
+    }
+    if let Verb::Man(args) = &cli.verb {
+        return commands::man::run(args, out);
+    }
     let mut admin = connect::connect(&cli.connection).await?;
     match cli.verb {
         Verb::Status(args) => commands::status::run(&mut admin, args, format, out).await,
@@ -37,10 +44,10 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Verb::Weight(verb) => commands::weight::run(&mut admin, verb, format, out).await,
         Verb::Catalog(verb) => commands::catalog::run(&mut admin, verb, format, out).await,
         Verb::Explain(args) => commands::explain::run(&mut admin, args, format, out).await,
-        Verb::Completion(args) => commands::completion::run(&args, out),
         Verb::Keys(verb) => commands::keys::run(&mut admin, verb, format, out).await,
         Verb::Withdraw(args) => commands::withdraw::withdraw(&mut admin, args, format, out).await,
         Verb::Unwithdraw(args) => commands::withdraw::restore(&mut admin, args, format, out).await,
-        Verb::Import(verb) => commands::import::run(&verb, format, out),
+        // These need no router, and are done by now.
+        Verb::Completion(_) | Verb::Import(_) | Verb::Context(_) | Verb::Man(_) => Ok(()),
     }
 }

@@ -48,7 +48,7 @@ use crate::ingress::grpc::{described, generation_message, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
-use access::{Door, Gate, Roles};
+use access::{Entrance, Gate, Roles};
 
 /// The admin API of one router.
 #[derive(Clone)]
@@ -66,11 +66,11 @@ impl Admin {
         Self { router, store, identity, edits: Arc::new(Semaphore::new(1)) }
     }
 
-    /// The service behind its door, and reflection that describes it: the contract is no secret.
+    /// The service behind its entrance, and reflection that describes it: the contract is no secret.
     pub fn routes(self, roles: Roles) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
-        let door = Door::new(Arc::clone(&self.router), roles);
-        let routes = Routes::new(Gate::new(AdminServiceServer::new(self), door));
+        let entrance = Entrance::new(Arc::clone(&self.router), roles);
+        let routes = Routes::new(Gate::new(AdminServiceServer::new(self), entrance));
         let reflection = described(&[name]).build_v1();
         match reflection.and_then(|v1| Ok((v1, described(&[name]).build_v1alpha()?))) {
             Ok((v1, v1alpha)) => routes.add_service(v1).add_service(v1alpha).prepare(),
@@ -81,10 +81,10 @@ impl Admin {
         }
     }
 
-    /// Who asks, as the door let them in, and the view to answer from.
+    /// Who asks, as the entrance let them in, and the view to answer from.
     fn admit<T>(&self, request: Request<T>) -> Result<(Admitted, T), Status> {
         let (_, mut extensions, message) = request.into_parts();
-        let admitted = extensions.remove::<Admitted>().ok_or_else(refusal::not_by_the_door)?;
+        let admitted = extensions.remove::<Admitted>().ok_or_else(refusal::not_admitted)?;
         Ok((admitted, message))
     }
 }

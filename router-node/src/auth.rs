@@ -83,8 +83,8 @@ impl Keyring {
     pub fn new(pepper: [u8; 32], keys: &[ApiKey], before: Option<&Keyring>) -> Self {
         let holder = |key: &ApiKey| {
             let known = before.and_then(|ring| ring.holders.get(&key.hash));
-            let same = known
-                .filter(|holder| holder.tenant == key.tenant && holder.access == key.access);
+            let same =
+                known.filter(|holder| holder.tenant == key.tenant && holder.access == key.access);
             same.map_or_else(|| Arc::new(KeyHolder::new(key)), Arc::clone)
         };
         Self { pepper, holders: keys.iter().map(|key| (key.hash, holder(key))).collect() }

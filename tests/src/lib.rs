@@ -21,8 +21,10 @@ pub mod routing;
 #[expect(clippy::print_stdout, reason = "its program talks to a person")]
 pub mod mutants;
 
-#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+#[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod operator;
+
+#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod process;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]

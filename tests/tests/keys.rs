@@ -124,7 +124,10 @@ async fn mistakes_make_no_key_and_the_last_admin_stays() {
     operator.does(&revoke);
     assert_eq!(status(&router, KEY, "m").await, 401);
     let listed = operator.with_key(&next).reads(&["keys", "list"]);
-    assert_eq!(listed["items"].as_array().unwrap().iter().filter(|k| k["expired"] == true).count(), 2);
+    assert_eq!(
+        listed["items"].as_array().unwrap().iter().filter(|k| k["expired"] == true).count(),
+        2
+    );
 }
 
 /// The history's entries in the order of their writing.

@@ -44,7 +44,8 @@ mod tests {
         assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
         assert_eq!(duration("30d"), Ok(Duration::from_secs(2_592_000)));
-        for wrong in ["", "m", "15", "1.5h", "-1s", "0s", "9é", "99999999999999999999d", "99999d"] {
+        for wrong in ["", "m", "15", "1.5h", "-1s", "0s", "9é", "99999999999999999999d", "99999d"]
+        {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -21,7 +21,8 @@ const NOTES: &[(&str, &str)] = &[("WHERE", "id"), ("WHAT_BECAME_OF_IT", "note")]
 /// A file that cannot be read or written, or is there already; a configuration that gives no valid documents.
 pub fn run(verb: &ImportVerb, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
     let ImportVerb::Litellm(args) = verb;
-    let named = |what: &dyn std::fmt::Display| Failure::Usage(format!("{}: {what}", args.file.display()));
+    let named =
+        |what: &dyn std::fmt::Display| Failure::Usage(format!("{}: {what}", args.file.display()));
     let text = fs::read_to_string(&args.file).map_err(|e| named(&e))?;
     let imported = litellm::import(&load::any(&text).map_err(|p| named(&p))?);
     let (catalog, policy) = documents(&imported).map_err(|p| named(&p))?;
@@ -50,7 +51,8 @@ pub fn run(verb: &ImportVerb, format: Format, out: &mut dyn Write) -> Result<(),
 
 /// Both documents as text, which routers would take as it is.
 fn documents(imported: &Imported) -> Result<(String, String), trunkline_spec::Problems> {
-    let (catalog, policy) = (format!("{:#}\n", imported.catalog), format!("{:#}\n", imported.policy));
+    let (catalog, policy) =
+        (format!("{:#}\n", imported.catalog), format!("{:#}\n", imported.policy));
     let known = catalog::parse(&catalog)?;
     policy::parse_against(&policy, &known)?;
     Ok((catalog, policy))
@@ -59,7 +61,11 @@ fn documents(imported: &Imported) -> Result<(String, String), trunkline_spec::Pr
 fn write(path: &Path, document: &str, args: &ImportArgs) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     options.write(true).truncate(true);
-    if args.force { options.create(true) } else { options.create_new(true) };
+    if args.force {
+        options.create(true)
+    } else {
+        options.create_new(true)
+    };
     let named = |e: std::io::Error| {
         let hint = match e.kind() {
             std::io::ErrorKind::AlreadyExists => "; --force writes over it",

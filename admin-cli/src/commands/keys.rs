@@ -43,7 +43,8 @@ async fn create(
     let entry = rows::key(&answer.entry.unwrap_or_default());
     if format == Format::Json {
         let key = (!dry_run).then_some(answer.key);
-        let answer = json!({"revision": answer.revision, "dry_run": dry_run, "key": key, "entry": entry});
+        let answer =
+            json!({"revision": answer.revision, "dry_run": dry_run, "key": key, "entry": entry});
         return Ok(render::value(&answer, out)?);
     }
     if dry_run {

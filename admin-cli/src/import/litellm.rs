@@ -32,8 +32,7 @@ pub fn import(config: &Value) -> Imported {
     let catalog = catalog(&deployments, &mut notes);
     let models: BTreeSet<&str> = deployments.iter().map(|d| d.model.as_str()).collect();
     let policy = routes::policy(config, &models, &mut notes);
-    let known =
-        ["model_list", "router_settings", "litellm_settings", "general_settings"];
+    let known = ["model_list", "router_settings", "litellm_settings", "general_settings"];
     notes.leftover("", config, &known);
     if let Some(general) = config.get("general_settings") {
         if general.get("master_key").is_some() {
@@ -59,8 +58,9 @@ fn catalog(deployments: &[Deployment], notes: &mut Notes) -> Value {
         let endpoint = deployment.endpoint(weight);
         match providers.iter_mut().find(account) {
             Some(provider) => provider.endpoints.push((deployment, endpoint)),
-            None => providers
-                .push(Provider { of: deployment, endpoints: vec![(deployment, endpoint)] }),
+            None => {
+                providers.push(Provider { of: deployment, endpoints: vec![(deployment, endpoint)] })
+            }
         }
     }
     let mut taken: BTreeMap<&str, usize> = BTreeMap::new();

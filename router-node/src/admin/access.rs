@@ -1,4 +1,4 @@
-//! The door of the admin API: who asks, what they may do, and the record of what they did. The only place where
+//! The entrance to the admin API: who asks, what they may do, and the record of what they did. The only place where
 //! roles are checked; what a call does is the business of whoever carries it out.
 
 use std::collections::BTreeMap;
@@ -56,15 +56,15 @@ pub struct AdminPeer {
     pub names: Arc<[String]>,
 }
 
-/// What every call at this router's door is held to.
-pub struct Door {
+/// What every call at this router's entrance is held to.
+pub struct Entrance {
     router: Arc<Router>,
     roles: Roles,
     meter: Meter,
 }
 
-impl Door {
-    /// The door of a router whose configuration gives these roles.
+impl Entrance {
+    /// The entrance of a router whose configuration gives these roles.
     pub fn new(router: Arc<Router>, roles: Roles) -> Arc<Self> {
         Arc::new(Self { router, roles, meter: Meter })
     }
@@ -111,7 +111,9 @@ impl Door {
         let (rpc_name, outcome) = (rpc.name, outcome.as_str());
         match said {
             None if rpc.least == Role::Viewer => {}
-            None => tracing::info!(target: "audit", who, rpc = rpc_name, %peer, outcome, "admin call"),
+            None => {
+                tracing::info!(target: "audit", who, rpc = rpc_name, %peer, outcome, "admin call")
+            }
             Some(status) => {
                 let why = status.message();
                 tracing::warn!(target: "audit", who, rpc = rpc_name, %peer, outcome, why, "admin call");
@@ -139,17 +141,17 @@ impl Rpc {
     }
 }
 
-/// The admin service behind its door, still under its own name.
+/// The admin service behind its entrance, still under its own name.
 #[derive(Clone)]
 pub struct Gate<S> {
     service: S,
-    door: Arc<Door>,
+    entrance: Arc<Entrance>,
 }
 
 impl<S> Gate<S> {
-    /// Puts the door before the service.
-    pub fn new(service: S, door: Arc<Door>) -> Self {
-        Self { service, door }
+    /// Puts the entrance before the service.
+    pub fn new(service: S, entrance: Arc<Entrance>) -> Self {
+        Self { service, entrance }
     }
 }
 
@@ -173,10 +175,10 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let rpc = Rpc::of(request.uri().path());
         let peer = peer(request.extensions());
-        let door = Arc::clone(&self.door);
-        match door.admit(&rpc, request.headers(), &peer) {
+        let entrance = Arc::clone(&self.entrance);
+        match entrance.admit(&rpc, request.headers(), &peer) {
             Err(refused) => {
-                door.record(&rpc, "-", peer.address, Some(&refused));
+                entrance.record(&rpc, "-", peer.address, Some(&refused));
                 Box::pin(std::future::ready(Ok(refused.into_http())))
             }
             Ok(admitted) => {
@@ -187,7 +189,7 @@ where
                     let answer = answering.await?;
                     let said = Status::from_header_map(answer.headers());
                     let said = said.filter(|status| status.code() != Code::Ok);
-                    door.record(&rpc, &who, peer.address, said.as_ref());
+                    entrance.record(&rpc, &who, peer.address, said.as_ref());
                     Ok(answer)
                 })
             }
@@ -198,10 +200,7 @@ where
 /// Who is at the other end. A request that came in another way comes from nowhere and shows nothing.
 fn peer(extensions: &Extensions) -> AdminPeer {
     let known = extensions.get::<AdminPeer>().cloned();
-    known.unwrap_or_else(|| AdminPeer {
-        address: IpAddr::from([0; 16]),
-        names: Arc::default(),
-    })
+    known.unwrap_or_else(|| AdminPeer { address: IpAddr::from([0; 16]), names: Arc::default() })
 }
 
 #[cfg(test)]

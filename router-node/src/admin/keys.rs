@@ -107,7 +107,9 @@ pub async fn revoke(
         let found = all.get(&asked.id).filter(in_force);
         let found = found.ok_or_else(|| refusal::no_override(&intent.target, "key in force"))?;
         let others = all.values().filter(|other| other.record.id != asked.id).filter(in_force);
-        if found.may_change_keys() && !others.into_iter().any(Found::may_change_keys) && !asked.force
+        if found.may_change_keys()
+            && !others.into_iter().any(Found::may_change_keys)
+            && !asked.force
         {
             let rule = format!("{} is the last key with the role admin", intent.target);
             return Err(refusal::unsafe_edit(&[rule]));

@@ -47,7 +47,7 @@ pub fn role_too_low(name: &str, role: Option<Role>, rpc: &str, least: Role) -> S
 }
 
 /// A call that nobody let in; a defect of the router, which must not open anything.
-pub fn not_by_the_door() -> Status {
+pub fn not_admitted() -> Status {
     because(Code::Unauthenticated, "not_admitted", "the call was not authenticated", [])
 }
 

@@ -1,5 +1,8 @@
 //! The admin API's metrics: names, labels and meaning, and nothing else.
-#![expect(clippy::disallowed_macros, reason = "names metrics, as telemetry.rs of each program does")]
+#![expect(
+    clippy::disallowed_macros,
+    reason = "names metrics, as telemetry.rs of each program does"
+)]
 
 use metrics::counter;
 use tonic::Code;

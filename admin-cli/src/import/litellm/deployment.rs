@@ -7,14 +7,31 @@ use super::{ENVIRONMENT, Notes, is_name};
 
 /// What is read of `litellm_params`.
 const PARAMETERS: &[&str] = &[
-    "model", "api_base", "base_url", "api_key", "weight", "region_name", "input_cost_per_token",
-    "output_cost_per_token", "cache_read_input_token_cost", "rpm", "tpm",
+    "model",
+    "api_base",
+    "base_url",
+    "api_key",
+    "weight",
+    "region_name",
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "cache_read_input_token_cost",
+    "rpm",
+    "tpm",
 ];
 /// What is read of `model_info`.
 const INFORMATION: &[&str] = &[
-    "id", "mode", "max_tokens", "max_input_tokens", "max_output_tokens", "input_cost_per_token",
-    "output_cost_per_token", "cache_read_input_token_cost", "supports_vision",
-    "supports_function_calling", "supports_response_schema",
+    "id",
+    "mode",
+    "max_tokens",
+    "max_input_tokens",
+    "max_output_tokens",
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "cache_read_input_token_cost",
+    "supports_vision",
+    "supports_function_calling",
+    "supports_response_schema",
 ];
 
 /// A deployment that can be carried over.
@@ -131,12 +148,7 @@ fn base_url(vendor: &Vendor, parameters: &Value, path: &str, notes: &mut Notes) 
     }
 }
 
-fn variable(
-    vendor: &Vendor,
-    parameters: &Value,
-    path: &str,
-    notes: &mut Notes,
-) -> Option<String> {
+fn variable(vendor: &Vendor, parameters: &Value, path: &str, notes: &mut Notes) -> Option<String> {
     let usual = vendor.variable.map(str::to_owned);
     match text(parameters, "api_key") {
         None => usual,
@@ -156,7 +168,12 @@ fn variable(
 }
 
 /// What an endpoint can do and what it costs.
-fn described(parameters: &Value, info: &Value, path: &str, notes: &mut Notes) -> Map<String, Value> {
+fn described(
+    parameters: &Value,
+    info: &Value,
+    path: &str,
+    notes: &mut Notes,
+) -> Map<String, Value> {
     let mut endpoint = Map::new();
     let mode = text(info, "mode").unwrap_or("chat");
     endpoint.insert("capabilities".to_owned(), capabilities(mode, info, path, notes));

@@ -12,8 +12,14 @@ const MAX_ATTEMPTS: u64 = 8;
 const PLACES: [&str; 2] = ["router_settings", "litellm_settings"];
 /// What is read in them.
 const READ: &[&str] = &[
-    "model_group_alias", "fallbacks", "default_fallbacks", "context_window_fallbacks",
-    "routing_strategy", "num_retries", "timeout", "request_timeout",
+    "model_group_alias",
+    "fallbacks",
+    "default_fallbacks",
+    "context_window_fallbacks",
+    "routing_strategy",
+    "num_retries",
+    "timeout",
+    "request_timeout",
 ];
 
 /// The policy; `models` are those of the catalog.
@@ -103,7 +109,8 @@ fn chains(
         }
     }
     if let Some((_, path)) = setting(config, "context_window_fallbacks") {
-        let what = "not needed: a prompt that is too long goes on to a model of the route that takes it";
+        let what =
+            "not needed: a prompt that is too long goes on to a model of the route that takes it";
         notes.add(&path, what);
     }
     chains.retain(|_, chain: &mut Vec<String>| chain.len() > 1);
