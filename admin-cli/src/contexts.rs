@@ -1,5 +1,5 @@
 //! Contexts: named clusters with how to reach them, in a file of the operator's own. It keeps where a key is,
-//! never the key. The one place of this program that reads the environment, beside the flags' own variables.
+//! never the key.
 
 use std::fs;
 use std::io::Write;
@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trunkline_spec::load;
 
-use crate::Failure;
 use crate::cli::Connection;
+use crate::{Failure, config};
 
 /// Where contexts are, below the home folder.
 const PLACE: &str = ".config/trunkline/contexts.yaml";
@@ -120,8 +120,9 @@ impl Context {
         let missing =
             |what: String| Failure::Usage(format!("the key of context {}: {what}", self.name));
         if let Some(name) = &self.key_env {
-            let value = variable(name).filter(|value| !value.is_empty());
-            return value.map(Some).ok_or_else(|| missing(format!("{name} is not set")));
+            return config::variable(name)
+                .map(Some)
+                .ok_or_else(|| missing(format!("{name} is not set")));
         }
         let Some(file) = &self.key_file else { return Ok(None) };
         let text = fs::read_to_string(file);
@@ -174,12 +175,7 @@ impl Contexts {
 
 /// Where the file is; nowhere when there is no home folder and none was named.
 fn place(flags: &Connection) -> Option<PathBuf> {
-    flags.contexts.clone().or_else(|| std::env::home_dir().map(|home| home.join(PLACE)))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a context names the variable that has its key")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    flags.contexts.clone().or_else(|| config::home().map(|home| home.join(PLACE)))
 }
 
 #[cfg(test)]

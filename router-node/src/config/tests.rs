@@ -183,7 +183,7 @@ fn the_examples_check_clean() {
     let (_, documents) = check(&ServeArgs { config, ..ServeArgs::default() }).unwrap();
     assert_eq!(documents.catalog.unwrap().value.endpoints.len(), 4);
     assert_eq!(documents.policy.unwrap().value.routes.len(), 4);
-    assert_eq!(documents.keys.unwrap().value.len(), 1);
+    assert_eq!(documents.keys.unwrap().value.len(), 2);
 }
 
 #[test]
