@@ -185,6 +185,9 @@ pub struct DrainArgs {
     /// End the drain by itself after this long, for example 2h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub expires: Option<Duration>,
+    /// Cut streams that are still open after this long, for example 15m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub deadline: Option<Duration>,
     /// Take the weight away step by step, for example 10%/min; all at once when left out
     #[arg(long, value_name = "PERCENT/min", value_parser = rate)]
     pub rate: Option<u32>,

@@ -150,6 +150,7 @@ pub fn drain(drain: &DrainEntry) -> Value {
         ("applied", json!(applied)),
         ("in_flight", json!(in_flight)),
         ("taken_permille", json!(drain.taken_permille)),
+        ("deadline", json!(drain.deadline_at.as_ref().map(Timestamp::to_string))),
         ("expires", json!(drain.expires_at.as_ref().map(Timestamp::to_string))),
         ("withdrawn", json!(drain.withdrawn)),
     ])

@@ -141,6 +141,10 @@ impl Builder {
         let keyring = before.map(|settled| &*settled.keyring);
         let version: Arc<str> = Arc::from(snapshot.policy.version.as_str());
         let header = HeaderValue::from_str(&version).unwrap_or(HeaderValue::from_static(""));
+        let lanes = lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref());
+        for lane in lanes.iter() {
+            lane.load.cut_at(fold.cuts_at_ms(lane.endpoint()));
+        }
         let models = snapshot.models().map(|m| (m.clone(), self.book.model(m))).collect();
         Settled {
             configurations: fold.configurations,
@@ -148,7 +152,7 @@ impl Builder {
             policy_version: version,
             policy_header: header,
             keyring: Arc::new(Keyring::new(self.pepper, &fold.keys(), keyring)),
-            lanes: lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref()),
+            lanes,
             models: Arc::new(models),
             drained: Arc::from(fold.drained()),
             timed_drains: Arc::from(fold.timed_drains()),

@@ -158,3 +158,27 @@ async fn a_drain_goes_step_by_step_and_another_ends_by_itself() {
     assert_eq!(ended.len(), 1, "one router ended it: {history:?}");
     assert!(ended[0]["by"].as_str().unwrap().starts_with("router/router-"), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_cuts_what_is_still_open_by_then_and_says_so() {
+    let ([a, _b], router) = two_models(json!({"timeouts": {"keep_alive_ms": 100}})).await;
+    a.fails_with(Fault::Stall { after: 2 });
+    let client = router.client();
+    let only = json!({"provider": {"only": ["a"]}});
+    let mut open = client.stream(&overlay(chat("m"), only)).await;
+    open.first_content().await;
+    let operator = Operator::of(&router);
+    let drain = ["drain", "provider/a", "--reason", "x", "--deadline", "2s", "--force"];
+    operator.does(&drain);
+    let shown = drain_of(&operator, "provider/a");
+    assert!(shown["deadline"].is_string() && shown["in_flight"] == 1, "{shown}");
+    let reply = open.read().await;
+    assert_eq!(reply.error_type(), "unavailable", "{}", reply.text());
+    assert!(reply.text().contains("an operator took this provider out"), "{}", reply.text());
+    until("it is proven", async || drain_of(&operator, "provider/a")["state"] == "proven").await;
+    operator.does(&["undrain", "provider/a", "--reason", "y"]);
+    a.sim.clear_faults().unwrap();
+    let only = json!({"stream": true, "provider": {"only": ["a"]}});
+    let reply = client.chat(&overlay(chat("m"), only)).await;
+    assert!(reply.is_done(), "streams after it are whole: {}", reply.text());
+}

@@ -24,7 +24,7 @@ pub async fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let DrainArgs { edit, wait, expires, rate } = args;
+    let DrainArgs { edit, wait, expires, deadline, rate } = args;
     let asked = DrainRequest {
         target: edit.target.clone(),
         reason: edit.reason,
@@ -33,6 +33,7 @@ pub async fn run(
         force: edit.force,
         // Its spans are within a century, which the message holds.
         expires_in: expires.and_then(|span| span.try_into().ok()),
+        deadline: deadline.and_then(|span| span.try_into().ok()),
         rate_permille_per_minute: rate,
         ..DrainRequest::default()
     };

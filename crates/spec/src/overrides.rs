@@ -120,6 +120,9 @@ pub struct DrainEntry {
     /// When it ends by itself, in milliseconds since 1970; never when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
+    /// When streams that are still open there are cut, in milliseconds since 1970; never when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at_ms: Option<u64>,
     /// How much of the weight routers take away each minute, in thousandths; all of it at once when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]

@@ -23,13 +23,13 @@ use crate::fold::DRAINS;
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
 
-/// The longest time after which a drain may end by itself: one that is longer is forgotten by then.
-const MAX_EXPIRY: Duration = Duration::from_secs(365 * 86_400);
+/// The longest time for which a drain may say what happens then: one that is longer is forgotten by then.
+const MAX_SPAN: Duration = Duration::from_secs(365 * 86_400);
 
 /// Takes a target out.
 ///
 /// # Errors
-/// As [`edit::apply`]; a target that is not there; a field that makes no sense or is not carried out.
+/// As [`edit::apply`]; a target that is not there; a field that makes no sense.
 pub async fn drain(
     admin: &Admin,
     by: &Admitted,
@@ -58,6 +58,7 @@ pub async fn drain(
         reason: intent.reason,
         actor: by.name(),
         created_at: Some(timestamp(new.at_ms)),
+        deadline_at: new.deadline_at_ms.map(timestamp),
         expires_at: new.expires_at_ms.map(timestamp),
         revision: signed(done.revision.0),
         state: DrainState::Draining.into(),
@@ -71,36 +72,38 @@ pub async fn drain(
     })
 }
 
+/// A span of a drain, in milliseconds.
+fn span_ms(field: &str, span: prost_types::Duration) -> Result<u64, Status> {
+    let span = Duration::try_from(span).ok().filter(|span| !span.is_zero() && *span <= MAX_SPAN);
+    let span =
+        span.ok_or_else(|| refusal::bad_field(field, "use more than nothing and at most a year"))?;
+    Ok(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// A drain that was asked for.
 #[derive(Clone)]
 struct NewDrain {
     by: String,
     at_ms: u64,
     expires_at_ms: Option<u64>,
+    deadline_at_ms: Option<u64>,
     rate_permille: Option<u32>,
 }
 
 impl NewDrain {
     fn read(asked: &DrainRequest, by: &Admitted) -> Result<Self, Status> {
-        if asked.deadline.is_some() {
-            // What the contract has and this release does not carry out must not be taken silently.
-            return Err(refusal::bad_field("deadline", "is not carried out by this release"));
-        }
         let at_ms = unix_ms();
-        let expires_at_ms = match &asked.expires_in {
-            None => None,
-            Some(span) => {
-                let span = Duration::try_from(*span).ok().filter(|s| !s.is_zero());
-                let span = span.filter(|span| *span <= MAX_EXPIRY).ok_or_else(|| {
-                    refusal::bad_field("expires_in", "use more than nothing and at most a year")
-                })?;
-                Some(at_ms + u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-            }
+        let after = |field, span: &Option<prost_types::Duration>| {
+            let ms = span.map(|span| span_ms(field, span)).transpose()?;
+            Ok::<_, Status>(ms.map(|ms| at_ms + ms))
         };
+        let expires_at_ms = after("expires_in", &asked.expires_in)?;
+        let deadline_at_ms = after("deadline", &asked.deadline)?;
         Ok(Self {
             by: by.name(),
             at_ms,
             expires_at_ms,
+            deadline_at_ms,
             rate_permille: asked.rate_permille_per_minute,
         })
     }
@@ -117,6 +120,7 @@ impl NewDrain {
             by: Some(self.by.clone()),
             at_ms: Some(self.at_ms),
             expires_at_ms: self.expires_at_ms,
+            deadline_at_ms: self.deadline_at_ms,
             rate_permille: self.rate_permille,
             taken_permille: self.rate_permille.map(|_| 0),
             withdrawn: false,
@@ -268,6 +272,7 @@ fn shown(drain: Drain, revision: u64, catalog: &Catalog, routers: Vec<DrainRepor
         reason: drain.reason,
         actor: drain.by.unwrap_or_default(),
         created_at: drain.at_ms.map(timestamp),
+        deadline_at: drain.deadline_at_ms.map(timestamp),
         expires_at: drain.expires_at_ms.map(timestamp),
         revision: signed(revision),
         state: state.into(),

@@ -102,6 +102,7 @@ fn record(drain: &Drain, taken_permille: u32) -> Record {
         by: drain.by.clone(),
         at_ms: drain.at_ms,
         expires_at_ms: drain.expires_at_ms,
+        deadline_at_ms: drain.deadline_at_ms,
         rate_permille: drain.rate_permille,
         taken_permille: Some(taken_permille),
         withdrawn: drain.withdrawn,

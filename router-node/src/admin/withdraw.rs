@@ -52,6 +52,7 @@ pub async fn withdraw(
             by: Some(by.name()),
             at_ms: Some(at_ms),
             expires_at_ms: None,
+            deadline_at_ms: None,
             rate_permille: None,
             taken_permille: None,
             withdrawn: true,

@@ -20,6 +20,8 @@ pub struct Drain {
     pub at_ms: Option<u64>,
     /// When it ends by itself, in milliseconds since 1970; `None` for never.
     pub expires_at_ms: Option<u64>,
+    /// When streams that are still open there are cut, in milliseconds since 1970; `None` for never.
+    pub deadline_at_ms: Option<u64>,
     /// How much of the weight goes each minute, in thousandths, 1 to 1000; `None` for all of it at once.
     pub rate_permille: Option<u32>,
     /// How much of the weight is gone, in thousandths, at most 1000.
@@ -45,6 +47,12 @@ impl Drain {
     /// Whether it should have ended by then.
     pub fn is_over(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|end| now_ms >= end)
+    }
+
+    /// When what it covers is cut, in milliseconds since 1970; not before all of the weight is gone, since new
+    /// calls still arrive until then.
+    pub fn cuts_at_ms(&self) -> Option<u64> {
+        self.deadline_at_ms.filter(|_| self.left_permille() == 0)
     }
 
     /// Whether somebody has to change it as time passes.
@@ -84,6 +92,7 @@ impl DrainEntry {
             by: self.by.clone(),
             at_ms: self.at_ms,
             expires_at_ms: self.expires_at_ms,
+            deadline_at_ms: self.deadline_at_ms,
             rate_permille: self.rate_permille,
             taken_permille,
             withdrawn: self.withdrawn,

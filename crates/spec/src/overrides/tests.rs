@@ -113,6 +113,9 @@ fn a_drain_with_a_rate_leaves_a_part_of_the_weight() {
     assert_eq!(slow.due_permille(60_000 + 4 * 60_000), 400);
     assert_eq!(slow.due_permille(u64::MAX), 1_000);
     assert!(!slow.is_over(3_599_999) && slow.is_over(3_600_000));
+    let cut = Drain { deadline_at_ms: Some(9), ..slow.clone() };
+    assert_eq!(cut.cuts_at_ms(), None, "calls still arrive");
+    assert_eq!(Drain { taken_permille: 1_000, ..cut }.cuts_at_ms(), Some(9));
     let catalog = catalog::parse(CATALOG).unwrap();
     let overrides = |drain| Overrides { drains: vec![drain], weights: Vec::new() };
     let one = catalog.endpoints.iter().find(|e| e.provider.as_str() == "one").unwrap();
