@@ -176,7 +176,7 @@ async fn a_deadline_cuts_what_is_still_open_by_then_and_says_so() {
     assert_eq!(reply.error_type(), "unavailable", "{}", reply.text());
     assert!(reply.text().contains("an operator took this provider out"), "{}", reply.text());
     until("it is proven", async || drain_of(&operator, "provider/a")["state"] == "proven").await;
-    operator.does(&["undrain", "provider/a", "--reason", "y"]);
+    operator.does(&["undrain", "provider/a", "--reason", "y", "--force"]);
     a.sim.clear_faults().unwrap();
     let only = json!({"stream": true, "provider": {"only": ["a"]}});
     let reply = client.chat(&overlay(chat("m"), only)).await;
