@@ -35,7 +35,6 @@ pub async fn run(
         expires_in: expires.and_then(|span| span.try_into().ok()),
         deadline: deadline.and_then(|span| span.try_into().ok()),
         rate_permille_per_minute: rate,
-        ..DrainRequest::default()
     };
     let answer = admin.drain(asked).await?.into_inner();
     let edited = Edited {

@@ -279,7 +279,6 @@ fn shown(drain: Drain, revision: u64, catalog: &Catalog, routers: Vec<DrainRepor
         routers,
         taken_permille: drain.taken_permille,
         withdrawn: drain.withdrawn,
-        ..DrainEntry::default()
     }
 }
 
