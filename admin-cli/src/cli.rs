@@ -1,18 +1,27 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod contexts;
 mod document;
+mod duration;
 mod explain;
+mod import;
+mod keys;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use contexts::{ContextSetArgs, ContextVerb, ManArgs};
 pub use document::{
     ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs,
     PolicyTestArgs, PolicyVerb, RollbackArgs, SchemaArgs, SchemaKind, ShowArgs, ValidateArgs,
 };
+pub use duration::{duration, rate};
 pub use explain::{ExplainArgs, ExplainRouteArgs, ExplainVerb};
+pub use import::{ImportArgs, ImportVerb};
+pub use keys::{KeysCreateArgs, KeysRevokeArgs, KeysVerb, RoleArg};
 
 /// Operates a Trunkline cluster, through any of its routers.
 #[derive(Clone, Debug, Parser)]
@@ -30,23 +39,29 @@ pub struct Cli {
 }
 
 /// Which router, and as whom.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Connection {
-    /// The admin API of any router
-    #[arg(
-        long,
-        global = true,
-        env = "TRUNKLINE_ENDPOINT",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9091"
-    )]
-    pub endpoint: String,
+    /// The admin API of any router; the context's when left out, and http://127.0.0.1:9091 without one
+    #[arg(long, global = true, env = "TRUNKLINE_ENDPOINT", value_name = "URL")]
+    pub endpoint: Option<String>,
     /// The key to call with; better in the environment, since others can read command lines
     #[arg(long, global = true, env = "TRUNKLINE_ADMIN_KEY", hide_env_values = true)]
     pub key: Option<String>,
     /// Who signed the router's certificate
     #[arg(long, global = true, env = "TRUNKLINE_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Your certificate, for routers that ask for one
+    #[arg(long, global = true, env = "TRUNKLINE_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The key of your certificate
+    #[arg(long, global = true, env = "TRUNKLINE_CERT_KEY", value_name = "FILE")]
+    pub cert_key: Option<PathBuf>,
+    /// Which context says what no flag says; the current one when left out
+    #[arg(long, global = true, env = "TRUNKLINE_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// Where contexts are kept; ~/.config/trunkline/contexts.yaml when left out
+    #[arg(long, global = true, env = "TRUNKLINE_CONTEXTS", value_name = "FILE")]
+    pub contexts: Option<PathBuf>,
 }
 
 /// How answers are written.
@@ -109,6 +124,21 @@ pub enum Verb {
     Doctor,
     /// Watch providers and routers live
     Top(TopArgs),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// Take a model out everywhere at once; its callers go on to the next model of their route
+    Withdraw(EditArgs),
+    /// Let a withdrawn model in again
+    Unwithdraw(EditArgs),
+    /// Turn another router's configuration into a catalog and a policy
+    #[command(subcommand)]
+    Import(ImportVerb),
+    /// Keep how clusters are reached under names
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// Write the manual pages
+    Man(ManArgs),
 }
 
 /// Flags of `status`.
@@ -145,6 +175,9 @@ pub enum Kind {
     /// Who measures.
     #[value(alias = "prober")]
     Probers,
+    /// Who may call.
+    #[value(alias = "key")]
+    Keys,
 }
 
 /// Flags of `get`.
@@ -193,9 +226,18 @@ pub struct DrainArgs {
     /// What, and why.
     #[command(flatten)]
     pub edit: EditArgs,
-    /// Wait until the answering router has nothing in flight there, for so many seconds
+    /// Wait until it is proven on every router that nothing is in flight there, for so many seconds
     #[arg(long, value_name = "SECONDS", conflicts_with = "dry_run")]
     pub wait: Option<u64>,
+    /// End the drain by itself after this long, for example 2h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub expires: Option<Duration>,
+    /// Cut streams that are still open after this long, for example 15m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub deadline: Option<Duration>,
+    /// Take the weight away step by step, for example 10%/min; all at once when left out
+    #[arg(long, value_name = "PERCENT/min", value_parser = rate)]
+    pub rate: Option<u32>,
 }
 
 /// Verbs about weights.

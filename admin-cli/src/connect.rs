@@ -6,12 +6,13 @@ use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
 
 use crate::Failure;
 use crate::cli::Connection;
+use crate::contexts::{self, Reach};
 
 /// A router that does not take the connection by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,14 +42,14 @@ impl Interceptor for WithKey {
 /// # Errors
 /// [`Failure::Usage`] for an address, key or certificate that is none, [`Failure::Unreachable`] when nobody
 /// answers.
-pub async fn connect(to: &Connection) -> Result<Admin, Failure> {
+pub async fn connect(flags: &Connection) -> Result<Admin, Failure> {
+    let to = &contexts::resolve(flags)?;
     let key = to.key.as_deref().map(bearer).transpose()?;
     let endpoint = Endpoint::from_shared(to.endpoint.clone()).map_err(|e| {
         Failure::Usage(format!("--endpoint: {}: {e}; write http://HOST:PORT", to.endpoint))
     })?;
     let mut endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
-    if let Some(ca) = &to.ca {
-        let tls = ClientTlsConfig::new().ca_certificate(certificate(ca)?);
+    if let Some(tls) = tls(to)? {
         endpoint = endpoint.tls_config(tls).map_err(|e| Failure::Usage(format!("--ca: {e}")))?;
     }
     let channel = endpoint.connect().await.map_err(|e| Failure::Unreachable {
@@ -66,10 +67,28 @@ fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Failure> {
     Ok(value)
 }
 
-fn certificate(file: &Path) -> Result<Certificate, Failure> {
-    let pem = std::fs::read(file);
-    let pem = pem.map_err(|e| Failure::Usage(format!("--ca: {}: {e}", file.display())))?;
-    Ok(Certificate::from_pem(pem))
+/// How to speak TLS, where it is spoken.
+fn tls(to: &Reach) -> Result<Option<ClientTlsConfig>, Failure> {
+    let identity = match (&to.cert, &to.cert_key) {
+        (Some(cert), Some(key)) => {
+            Some(Identity::from_pem(read("--cert", cert)?, read("--cert-key", key)?))
+        }
+        (None, None) => None,
+        _ => return Err(Failure::Usage("--cert and --cert-key belong together".to_owned())),
+    };
+    let Some(ca) = &to.ca else {
+        let message = "a certificate needs --ca, which says whose router it is shown to";
+        return identity.map_or(Ok(None), |_| Err(Failure::Usage(message.to_owned())));
+    };
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("--ca", ca)?));
+    Ok(Some(match identity {
+        Some(identity) => tls.identity(identity),
+        None => tls,
+    }))
+}
+
+fn read(flag: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|e| Failure::Usage(format!("{flag}: {}: {e}", file.display())))
 }
 
 /// The cause at the bottom, which says what happened; those above say only "transport error".

@@ -3,8 +3,11 @@
 
 mod cli;
 mod commands;
+mod config;
 mod connect;
+mod contexts;
 mod failure;
+mod import;
 mod render;
 mod rows;
 
@@ -23,13 +26,16 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     match cli.verb {
         Verb::Completion(args) => commands::completion::run(&args, out),
         Verb::Schema(args) => commands::schema::run(&args, format, out),
+        Verb::Import(verb) => commands::import::run(&verb, format, out),
+        Verb::Context(verb) => commands::contexts::run(&verb, to, format, out),
+        Verb::Man(args) => commands::man::run(&args, out),
         Verb::Policy(verb) => commands::policy::run(to, verb, format, out).await,
         Verb::Catalog(verb) => commands::catalog::run(to, verb, format, out).await,
         verb => ask(&mut connect::connect(to).await?, verb, format, out).await,
     }
 }
 
-/// Does what always takes a router.
+/// Shows what a router knows.
 async fn ask(
     admin: &mut connect::Admin,
     verb: Verb,
@@ -40,16 +46,29 @@ async fn ask(
         Verb::Status(args) => commands::status::run(admin, args, format, out).await,
         Verb::Get(args) => commands::get::run(admin, args, format, out).await,
         Verb::Describe(args) => commands::describe::run(admin, args, format, out).await,
-        Verb::Drain(args) => commands::drain::run(admin, args, format, out).await,
-        Verb::Undrain(args) => commands::undrain::run(admin, args, format, out).await,
-        Verb::Weight(verb) => commands::weight::run(admin, verb, format, out).await,
         Verb::Explain(args) => commands::explain::run(admin, args, format, out).await,
         Verb::Dataflow(args) => commands::dataflow::run(admin, args, format, out).await,
         Verb::Wait(args) => commands::wait::run(admin, args, format, out).await,
         Verb::Doctor => commands::doctor::run(admin, format, out).await,
         Verb::Top(args) => commands::top::run(admin, args, format, out).await,
-        Verb::Completion(_) | Verb::Schema(_) | Verb::Policy(_) | Verb::Catalog(_) => {
-            Err(Failure::Usage("this verb looks for its router by itself".to_owned()))
-        }
+        verb => edit(admin, verb, format, out).await,
+    }
+}
+
+/// Changes something through a router.
+async fn edit(
+    admin: &mut connect::Admin,
+    verb: Verb,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match verb {
+        Verb::Drain(args) => commands::drain::run(admin, args, format, out).await,
+        Verb::Undrain(args) => commands::undrain::run(admin, args, format, out).await,
+        Verb::Weight(verb) => commands::weight::run(admin, verb, format, out).await,
+        Verb::Keys(verb) => commands::keys::run(admin, verb, format, out).await,
+        Verb::Withdraw(args) => commands::withdraw::withdraw(admin, args, format, out).await,
+        Verb::Unwithdraw(args) => commands::withdraw::restore(admin, args, format, out).await,
+        verb => Err(Failure::Usage(format!("no router is asked for {verb:?}"))),
     }
 }

@@ -1,6 +1,7 @@
 //! Messages → the values that are shown. Names what is shown; how it looks is in `render`.
 
 mod document;
+mod keys;
 
 use prost_types::Timestamp;
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use trunkline_proto::inference::v1::{Candidate, Generation, Pricing, Turn};
 use crate::render::object;
 
 pub use document::{SHORT_VERSION, dataflow, difference, version};
+pub use keys::key;
 
 /// One, with sixteen fraction bits.
 const ONE_Q16: f64 = 65_536.0;
@@ -149,6 +151,10 @@ pub fn drain(drain: &DrainEntry) -> Value {
         ("state", json!(known.then(|| lower(drain.state().as_str_name(), "DRAIN_STATE_")))),
         ("applied", json!(applied)),
         ("in_flight", json!(in_flight)),
+        ("taken_permille", json!(drain.taken_permille)),
+        ("deadline", json!(drain.deadline_at.as_ref().map(Timestamp::to_string))),
+        ("expires", json!(drain.expires_at.as_ref().map(Timestamp::to_string))),
+        ("withdrawn", json!(drain.withdrawn)),
     ])
 }
 

@@ -1,6 +1,9 @@
 //! The admin API: operating a cluster through any of its routers. Reads come from the view that calls are
 //! served from; writes go to the store, and act when the view follows. It serves no calls.
 
+pub mod access;
+pub mod telemetry;
+
 mod catalog;
 mod confirm;
 mod dataflow;
@@ -10,6 +13,8 @@ mod drains;
 mod edit;
 mod explain;
 mod impact;
+pub mod keeper;
+mod keys;
 mod page;
 mod peers;
 mod plan_impact;
@@ -19,9 +24,11 @@ mod scope;
 mod state;
 mod status;
 mod weights;
+mod withdraw;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -38,6 +45,11 @@ use trunkline_proto::admin::v1::{
     ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
     UndrainResponse, ValidateDocumentRequest, ValidateDocumentResponse,
 };
+use trunkline_proto::admin::v1::{
+    CreateKeyRequest, CreateKeyResponse, ListKeysRequest, ListKeysResponse, RestoreModelRequest,
+    RestoreModelResponse, RevokeKeyRequest, RevokeKeyResponse, WithdrawModelRequest,
+    WithdrawModelResponse,
+};
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_store::port::Store;
 
@@ -46,6 +58,7 @@ use crate::ingress::grpc::{Caller, described, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
+use access::{Entrance, Gate, Roles};
 
 /// The admin API of one router.
 #[derive(Clone)]
@@ -55,12 +68,14 @@ pub struct Admin {
     identity: Identity,
     /// How other routers' admin APIs are spoken to; `None` for plain text.
     peer_tls: Option<TlsFiles>,
+    /// One edit at a time through this router: they would only undo each other's reading.
+    edits: Arc<Semaphore>,
 }
 
 impl Admin {
     /// The admin API of the router of this identity.
     pub fn new(router: Arc<Router>, store: Arc<dyn Store>, identity: Identity) -> Self {
-        Self { router, store, identity, peer_tls: None }
+        Self { router, store, identity, peer_tls: None, edits: Arc::new(Semaphore::new(1)) }
     }
 
     /// Speaks to other routers with the identity that this one's own admin port has.
@@ -68,10 +83,11 @@ impl Admin {
         Self { peer_tls: tls, ..self }
     }
 
-    /// The service, and reflection that describes it.
-    pub fn routes(self) -> Routes {
+    /// The service behind its entrance, and reflection that describes it: the contract is no secret.
+    pub fn routes(self, roles: Roles) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
-        let routes = Routes::new(AdminServiceServer::new(self));
+        let entrance = Entrance::new(Arc::clone(&self.router), roles);
+        let routes = Routes::new(Gate::new(AdminServiceServer::new(self), entrance));
         let reflection = described(&[name]).build_v1();
         match reflection.and_then(|v1| Ok((v1, described(&[name]).build_v1alpha()?))) {
             Ok((v1, v1alpha)) => routes.add_service(v1).add_service(v1alpha).prepare(),
@@ -82,27 +98,26 @@ impl Admin {
         }
     }
 
-    /// Who asks, and the view to answer from.
+    /// Who asks, as the entrance let them in, and the view to answer from.
     fn admit<T>(&self, request: Request<T>) -> Result<(Admitted, T), Status> {
-        let (metadata, _, message) = request.into_parts();
-        let view = self.router.view.load_full();
-        let caller = Caller::new(metadata);
-        let holder = view.keyring.authenticate(caller.credential());
-        let holder = holder.map_err(|r| refusal::rejected(&r))?;
-        Ok((Admitted { view, holder }, message))
+        let (_, mut extensions, message) = request.into_parts();
+        let admitted = extensions.remove::<Admitted>().ok_or_else(refusal::not_admitted)?;
+        Ok((admitted, message))
     }
 }
 
-/// Somebody with a valid key.
+/// Somebody whose role allows the call.
+#[derive(Clone)]
 struct Admitted {
     view: Arc<View>,
     holder: Arc<KeyHolder>,
+    name: String,
 }
 
 impl Admitted {
-    /// The name in history entries.
+    /// The name in history entries: `key/ID` or `cert/NAME`.
     fn name(&self) -> String {
-        format!("key/{}", self.holder.tenant.key)
+        self.name.clone()
     }
 
     fn revision(&self) -> i64 {
@@ -196,7 +211,8 @@ impl AdminService for Admin {
         &self,
         request: Request<ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
-        let credential = Caller::new(request.metadata().clone()).credential().cloned();
+        let credential =
+            Caller::new(request.metadata().clone(), request.extensions()).credential().cloned();
         let (by, asked) = self.admit(request)?;
         explain::call(self, &by, &asked, credential).await.map(Response::new)
     }
@@ -271,5 +287,45 @@ impl AdminService for Admin {
     ) -> Result<Response<DiagnoseResponse>, Status> {
         let (by, DiagnoseRequest {}) = self.admit(request)?;
         Ok(Response::new(diagnosis::answer(self, &by).await))
+    }
+
+    async fn create_key(
+        &self,
+        request: Request<CreateKeyRequest>,
+    ) -> Result<Response<CreateKeyResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        keys::create(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn list_keys(
+        &self,
+        request: Request<ListKeysRequest>,
+    ) -> Result<Response<ListKeysResponse>, Status> {
+        let (_, asked) = self.admit(request)?;
+        keys::list(self, &asked).await.map(Response::new)
+    }
+
+    async fn revoke_key(
+        &self,
+        request: Request<RevokeKeyRequest>,
+    ) -> Result<Response<RevokeKeyResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        keys::revoke(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn withdraw_model(
+        &self,
+        request: Request<WithdrawModelRequest>,
+    ) -> Result<Response<WithdrawModelResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        withdraw::withdraw(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn restore_model(
+        &self,
+        request: Request<RestoreModelRequest>,
+    ) -> Result<Response<RestoreModelResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        withdraw::restore(self, &by, asked).await.map(Response::new)
     }
 }

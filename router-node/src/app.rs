@@ -9,6 +9,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+use trunkline_runtime::certificate;
 use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::readiness::Readiness;
 use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
@@ -22,6 +24,8 @@ use trunkline_store::{
 };
 
 use crate::admin::Admin;
+use crate::admin::access::AdminPeer;
+use crate::admin::keeper;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
@@ -229,25 +233,19 @@ pub async fn start(
     let (kept, costs) = (Arc::clone(&router.generations), Arc::new(TagCosts::default()));
     let folder = config.store.records_folder();
     let records = Background::new(records, kept, Arc::clone(&costs), lines, folder);
-    let last_records = records.clone();
-    tasks.spawn_companion("records", async move {
-        records.run().await;
-        Ok(())
-    });
+    keep(&mut tasks, records.clone());
     tasks.spawn("store", follower.run(shutdown.clone()));
     let identity = Identity::of(config, address, admin);
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
-    let collector = board::collect(Arc::clone(&router), identity.clone(), shutdown.clone());
-    tasks.spawn("evidence", collector);
     let reporter = Reporter {
         router: Arc::clone(&router),
         store: Arc::clone(&store),
         identity: identity.clone(),
         tls: config.evidence_tls.clone(),
     };
-    tasks.spawn("reports", reporter.run(shutdown.clone()));
+    tell_probers(&mut tasks, reporter, &shutdown);
     tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
     tasks.spawn("metrics", observability.metrics.clone().keep_up(shutdown.clone()));
     let page = Source {
@@ -263,21 +261,27 @@ pub async fn start(
     serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
     let api = api.with_peer_tls(config.admin_tls.clone());
+    tasks.spawn("drains", keeper::keep(api.clone(), shutdown.clone()));
     serve_admin(&mut tasks, config, listeners.admin, api, &shutdown)?;
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    Ok(Running {
-        router,
-        store,
-        shutdown,
-        tasks,
-        address,
-        identity,
-        registration,
-        records: last_records,
-        grace,
-    })
+    Ok(Running { router, store, shutdown, tasks, address, identity, registration, records, grace })
+}
+
+/// The background of the ledger.
+fn keep(tasks: &mut Tasks, records: Background) {
+    tasks.spawn_companion("records", async move {
+        records.run().await;
+        Ok(())
+    });
+}
+
+/// Collects what live calls tell, and tells it.
+fn tell_probers(tasks: &mut Tasks, reporter: Reporter, shutdown: &Shutdown) {
+    let (router, identity) = (Arc::clone(&reporter.router), reporter.identity.clone());
+    tasks.spawn("evidence", board::collect(router, identity, shutdown.clone()));
+    tasks.spawn("reports", reporter.run(shutdown.clone()));
 }
 
 /// The status page, and the memory behind its plots.
@@ -338,9 +342,9 @@ fn serve_public(
     let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
     let max_body_bytes = config.limits.body_bytes;
     let public = Arc::new(Public { router: Arc::clone(router), grpc, max_body_bytes });
-    let make = move |_: &server::Peer| {
-        let public = Arc::clone(&public);
-        service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request))
+    let make = move |peer: &server::Peer| {
+        let (public, peer) = (Arc::clone(&public), peer.address.ip());
+        service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request, peer))
     };
     tasks.spawn("public", server::serve(listener, options, make, shutdown.clone()));
     Ok(())
@@ -355,9 +359,17 @@ fn serve_admin(
 ) -> Result<(), BoxError> {
     let tls = tls(tasks, "admin certificates", config.admin_tls.as_ref(), shutdown)?;
     let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let routes = api.routes();
-    let make =
-        move |_: &server::Peer| hyper_util::service::TowerToHyperService::new(routes.clone());
+    let routes = api.routes(config.admin_roles.clone());
+    let make = move |peer: &server::Peer| {
+        let certificate = peer.certificate.as_ref();
+        let names = certificate.map(|shown| certificate::names(shown)).unwrap_or_default();
+        let peer = AdminPeer { address: peer.address.ip(), names: names.into() };
+        let known = routes.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request
+        });
+        hyper_util::service::TowerToHyperService::new(known)
+    };
     tasks.spawn("admin", server::serve(listener, options, make, shutdown.clone()));
     Ok(())
 }

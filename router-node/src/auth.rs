@@ -2,6 +2,7 @@
 //! exists, as far as anybody without the pepper can tell.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -11,12 +12,13 @@ use http::HeaderValue;
 use subtle::ConstantTimeEq;
 use trunkline_core::id::KeyId;
 use trunkline_core::money::PicoUsd;
-use trunkline_core::policy::{ApiKey, Tenant};
+use trunkline_core::policy::{Access, ApiKey, Tenant};
 use trunkline_wire::error::ErrorType;
 
+use crate::ledger::unix_ms;
 use crate::rejection::{Rejection, reject};
 
-/// Longer credentials are refused without a look: ours have 60 characters.
+/// Longer credentials are refused without a look: ours have 64 characters.
 const MAX_CREDENTIAL_BYTES: usize = 512;
 
 /// Hashes a key for storage and look-up.
@@ -29,6 +31,8 @@ pub fn hash_key(pepper: &[u8; 32], secret: &[u8]) -> [u8; 32] {
 pub struct KeyHolder {
     /// What it may do.
     pub tenant: Tenant,
+    /// What the key opens, until when and from where.
+    pub access: Access,
     hash: [u8; 32],
     in_flight: AtomicU32,
     spent_pico_usd: AtomicU64,
@@ -40,6 +44,7 @@ impl KeyHolder {
         let per_minute = key.tenant.requests_per_minute.and_then(NonZeroU32::new);
         Self {
             tenant: key.tenant.clone(),
+            access: key.access.clone(),
             hash: key.hash,
             in_flight: AtomicU32::new(0),
             spent_pico_usd: AtomicU64::new(0),
@@ -49,6 +54,12 @@ impl KeyHolder {
 }
 
 impl KeyHolder {
+    /// Somebody who shows a certificate instead of a key: no key's limits hold.
+    pub fn without_key() -> Arc<Self> {
+        let tenant = Tenant::unrestricted(KeyId::new(""));
+        Arc::new(Self::new(&ApiKey { hash: [0; 32], tenant, access: Access::default() }))
+    }
+
     /// Adds a call's cost.
     pub fn spend(&self, cost: PicoUsd) {
         self.spent_pico_usd.fetch_add(cost.0, Relaxed);
@@ -72,19 +83,26 @@ impl Keyring {
     pub fn new(pepper: [u8; 32], keys: &[ApiKey], before: Option<&Keyring>) -> Self {
         let holder = |key: &ApiKey| {
             let known = before.and_then(|ring| ring.holders.get(&key.hash));
-            let same = known.filter(|holder| holder.tenant == key.tenant);
+            let same =
+                known.filter(|holder| holder.tenant == key.tenant && holder.access == key.access);
             same.map_or_else(|| Arc::new(KeyHolder::new(key)), Arc::clone)
         };
         Self { pepper, holders: keys.iter().map(|key| (key.hash, holder(key))).collect() }
     }
 
-    /// The holder of the key in an `Authorization: Bearer …` or `x-api-key` header.
+    /// The hash of a key, as its record holds it.
+    pub fn hash(&self, secret: &[u8]) -> [u8; 32] {
+        hash_key(&self.pepper, secret)
+    }
+
+    /// The holder of the key in an `Authorization: Bearer …` or `x-api-key` header, sent from `peer`.
     ///
     /// # Errors
     /// A rejection that says what to send, and nothing about what was sent.
     pub fn authenticate(
         &self,
         credential: Option<&HeaderValue>,
+        peer: IpAddr,
     ) -> Result<Arc<KeyHolder>, Rejection> {
         let missing = || {
             let message = "no API key: send it as `Authorization: Bearer <key>`";
@@ -97,12 +115,14 @@ impl Keyring {
         }
         let hash = hash_key(&self.pepper, secret);
         let holder = self.holders.get(&hash).filter(|holder| bool::from(holder.hash.ct_eq(&hash)));
-        holder.cloned().ok_or_else(|| {
+        let holder = holder.ok_or_else(|| {
             reject(
                 ErrorType::Authentication,
                 "this API key is not known; check it, or ask for a new one",
             )
-        })
+        })?;
+        check_access(&holder.access, peer)?;
+        Ok(Arc::clone(holder))
     }
 
     /// What each key may do.
@@ -114,6 +134,22 @@ impl Keyring {
     pub fn holder(&self, key: &KeyId) -> Option<&Arc<KeyHolder>> {
         self.holders.values().find(|holder| holder.tenant.key == *key)
     }
+}
+
+/// Whether a key is still good, and good where it was sent from.
+fn check_access(access: &Access, peer: IpAddr) -> Result<(), Rejection> {
+    if access.expires_at_ms.is_some_and(|end| unix_ms() >= end) {
+        let message = "this API key has expired; ask for a new one";
+        return Err(reject(ErrorType::Authentication, message));
+    }
+    if !access.from_here(peer) {
+        let message = format!(
+            "this API key may not be used from {}; use it from its own networks, or ask for another",
+            peer.to_canonical()
+        );
+        return Err(reject(ErrorType::PermissionDenied, message));
+    }
+    Ok(())
 }
 
 fn strip_bearer(value: &[u8]) -> &[u8] {
@@ -169,11 +205,35 @@ fn limited(what: &str, retry_after_ms: Option<u64>) -> Rejection {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_core::policy::Network;
+
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn ring(tenant: Tenant) -> Keyring {
-        let key = ApiKey { hash: hash_key(&[7; 32], b"secret"), tenant };
+        with_access(tenant, Access::default())
+    }
+
+    fn with_access(tenant: Tenant, access: Access) -> Keyring {
+        let key = ApiKey { hash: hash_key(&[7; 32], b"secret"), tenant, access };
         Keyring::new([7; 32], &[key], None)
+    }
+
+    #[test]
+    fn a_key_is_refused_once_it_expired_and_where_it_does_not_belong() {
+        let tenant = || Tenant::unrestricted(KeyId::new("k"));
+        let secret = HeaderValue::from_static("secret");
+        let refused = |access| {
+            let ring = with_access(tenant(), access);
+            ring.authenticate(Some(&secret), HERE).map(|_| ()).map_err(|r| r.error_type)
+        };
+        let until = |end| Access { expires_at_ms: Some(end), ..Access::default() };
+        assert_eq!(refused(until(unix_ms() + 60_000)), Ok(()));
+        assert_eq!(refused(until(unix_ms())), Err(ErrorType::Authentication));
+        let networks = vec![Network::new("10.0.0.0".parse().unwrap(), 8).unwrap()];
+        let elsewhere = Access { networks, ..Access::default() };
+        assert_eq!(refused(elsewhere), Err(ErrorType::PermissionDenied));
     }
 
     #[test]
@@ -181,11 +241,11 @@ mod tests {
         let ring = ring(Tenant::unrestricted(KeyId::new("k")));
         for value in ["Bearer secret", "bearer  secret", "secret"] {
             let value = HeaderValue::from_str(value).unwrap();
-            assert!(ring.authenticate(Some(&value)).is_ok());
+            assert!(ring.authenticate(Some(&value), HERE).is_ok());
         }
         for value in ["Bearer other", "", "Bearer "] {
             let value = HeaderValue::from_str(value).unwrap();
-            let error = ring.authenticate(Some(&value)).unwrap_err();
+            let error = ring.authenticate(Some(&value), HERE).unwrap_err();
             assert_eq!(error.error_type, ErrorType::Authentication);
             assert!(!error.message.contains("other"));
         }

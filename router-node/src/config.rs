@@ -9,11 +9,13 @@ mod file;
 mod page;
 mod resolve;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::Zone;
+use trunkline_core::policy::Role;
 use trunkline_runtime::telemetry::LogFormat;
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_spec::{Problems, load};
@@ -53,6 +55,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// TLS on the admin port; `None` for plain text, which is refused beyond loopback unless allowed.
     pub admin_tls: Option<TlsFiles>,
+    /// Roles on the admin API beside those of the keys' own records, by `key/ID` or `cert/NAME`.
+    pub admin_roles: BTreeMap<String, Role>,
     /// TLS to probers that ask for it.
     pub evidence_tls: Option<ProberTls>,
     /// Documents for a store that has none.

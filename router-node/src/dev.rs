@@ -120,7 +120,9 @@ async fn fill(store: &dyn Store, dev: &Dev, catalog: &str) -> Result<(), BoxErro
 fn key_document() -> String {
     let hash = crate::auth::hash_key(&crate::serve::NO_PEPPER, DEV_KEY.as_bytes());
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("version: 1\nkeys:\n  - id: {DEV_KEY_ID}\n    hash: {hex}\n    note: development\n")
+    format!(
+        "version: 1\nkeys:\n  - id: {DEV_KEY_ID}\n    hash: {hex}\n    role: admin\n    note: development\n"
+    )
 }
 
 /// Three probers of three pretend zones, in this process: the same code as `health-prober`.

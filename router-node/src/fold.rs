@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trunkline_core::assess::{self, Inputs, Table};
-use trunkline_core::catalog::Catalog;
+use trunkline_core::catalog::{Catalog, Endpoint};
 use trunkline_core::id::{EndpointId, ProberId, Zone};
 use trunkline_core::observation::{Observation, ProberInfo};
 use trunkline_core::policy::{ApiKey, Policy};
@@ -115,6 +115,17 @@ impl Fold {
     /// What is drained.
     pub fn drained(&self) -> Vec<Scope> {
         self.drains.values().map(|drain| drain.scope.clone()).collect()
+    }
+
+    /// Drains that somebody has to change as time passes.
+    pub fn timed_drains(&self) -> Vec<Drain> {
+        self.drains.values().filter(|drain| drain.changes_with_time()).cloned().collect()
+    }
+
+    /// When an operator cuts what is still open at an endpoint, in milliseconds since 1970.
+    pub fn cuts_at_ms(&self, endpoint: &Endpoint) -> Option<u64> {
+        let drains = self.drains.values().filter(|drain| drain.scope.covers(endpoint));
+        drains.filter_map(Drain::cuts_at_ms).min()
     }
 
     /// Records that were refused, the last good ones being in force.

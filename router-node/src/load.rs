@@ -52,6 +52,8 @@ pub struct EndpointLoad {
     /// What probers are told of its calls.
     pub outcomes: Outcomes,
     in_flight: AtomicU32,
+    /// When an operator's drain cuts its streams, in milliseconds since 1970; 0 for never.
+    cut_at_ms: AtomicU64,
     ghost: AtomicU64,
     /// Until when each credential is left alone.
     rests_until_ms: [AtomicU64; MAX_CREDENTIALS],
@@ -116,6 +118,17 @@ impl EndpointLoad {
     /// Calls in flight from this router.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
+    }
+
+    /// Sets when its streams are cut, in milliseconds since 1970.
+    pub fn cut_at(&self, unix_ms: Option<u64>) {
+        self.cut_at_ms.store(unix_ms.unwrap_or(0), Relaxed);
+    }
+
+    /// Whether its streams are to be cut by that time.
+    pub fn is_cut(&self, unix_ms: u64) -> bool {
+        let at = self.cut_at_ms.load(Relaxed);
+        at > 0 && unix_ms >= at
     }
 
     /// The breaker's word, for metrics and status.

@@ -1,5 +1,6 @@
 //! One call, top to bottom. HTTP and gRPC, streamed and whole, all come through [`run`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub struct Arrival {
     pub body: Bytes,
     /// Its API key, as sent.
     pub credential: Option<HeaderValue>,
+    /// Where it was sent from.
+    pub peer: IpAddr,
     /// The session it belongs to, from a header.
     pub session: Option<String>,
     /// The caller's tags, from a header.
@@ -103,7 +106,7 @@ fn prepare(
     record: &mut OpenRecord,
 ) -> Result<Prepared, Rejection> {
     let view = router.view.load_full();
-    let holder = view.keyring.authenticate(arrival.credential.as_ref())?;
+    let holder = view.keyring.authenticate(arrival.credential.as_ref(), arrival.peer)?;
     record.write(|r| r.key = Some(Arc::clone(&holder)));
     let peek = Peek::parse(arrival.operation, arrival.body).map_err(|bad| Box::new(bad.into()))?;
     note_request(record, &peek, arrival.tags, &view);

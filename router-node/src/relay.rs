@@ -14,13 +14,13 @@ use trunkline_core::failure::FailureKind;
 use trunkline_core::usage::TokenCounts;
 use trunkline_upstream::{Chunk, EventStream, Failed, Item};
 use trunkline_wire::chunk::{rewrite_chunk, usage_chunk};
-use trunkline_wire::error::ErrorBody;
+use trunkline_wire::error::{ErrorBody, ErrorType};
 use trunkline_wire::operation::Operation;
 use trunkline_wire::sse;
 use trunkline_wire::usage::{Usage, UsageOut};
 
 use crate::attempt::Held;
-use crate::ledger::{Counted, OpenRecord, Record, Settlement, millis};
+use crate::ledger::{Counted, OpenRecord, Record, Settlement, millis, unix_ms};
 use crate::rejection;
 use crate::view::View;
 
@@ -250,7 +250,22 @@ impl Relay {
         identity.unwrap_or((Operation::Chat, String::new(), 0))
     }
 
+    /// The deadline of an operator's drain passed: nobody's fault. It is looked at whenever a comment could be
+    /// due, which costs a stream nothing between.
+    fn cut(&mut self) -> Piece {
+        let failed = Failed::new(
+            FailureKind::Local,
+            "an operator took this provider out, and the time for open streams is over",
+        );
+        self.break_off(&failed, Some(ErrorType::Unavailable))
+    }
+
     fn fail(&mut self, failed: &Failed) -> Piece {
+        self.break_off(failed, None)
+    }
+
+    /// Ends the stream with an error: the failure's own, or another that says better whose it is.
+    fn break_off(&mut self, failed: &Failed, error_type: Option<ErrorType>) -> Piece {
         self.source = None;
         self.settle();
         if let Some(held) = self.held.take() {
@@ -260,6 +275,7 @@ impl Relay {
         let provider = state.map_or("", |s| s.endpoint.provider.as_str());
         let why = trunkline_core::retry::GiveUp::ContentReleased;
         let mut body = rejection::after_failure(failed, provider, why);
+        body.error_type = error_type.unwrap_or(body.error_type);
         body.tokens_emitted = Some(self.chunks);
         if let Some(mut record) = self.record.take() {
             record.write(|r| {
@@ -288,6 +304,10 @@ impl Relay {
                     "the call's deadline passed inside the answer",
                 );
                 return Poll::Ready(Some(self.fail(&failed)));
+            }
+            let lane = self.view.lanes.get(self.endpoint);
+            if !finished && lane.is_some_and(|lane| lane.load.is_cut(unix_ms())) {
+                return Poll::Ready(Some(self.cut()));
             }
             let next = (self.last_heard + patience).min(self.terms.deadline);
             let keep_alive = self.last_sent + self.terms.keep_alive;

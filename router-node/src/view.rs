@@ -15,7 +15,7 @@ use trunkline_core::catalog::Provider;
 use trunkline_core::id::{ModelId, Zone};
 use trunkline_core::plan::{LocalLayer, LocalLoad};
 use trunkline_core::snapshot::{EndpointState, Snapshot};
-use trunkline_spec::overrides::Scope;
+use trunkline_spec::overrides::{Drain, Scope};
 
 use crate::auth::Keyring;
 use crate::fold::Fold;
@@ -43,6 +43,8 @@ pub struct View {
     pub table: Table,
     /// What is drained.
     pub drained: Arc<[Scope]>,
+    /// Those of the drains that somebody has to change as time passes.
+    pub timed_drains: Arc<[Drain]>,
     /// The last revision that made a difference; see [`Fold::changed`].
     pub changed: u64,
     /// Everything up to this revision is in it: the snapshot's own, and then those that made no difference.
@@ -93,6 +95,7 @@ struct Settled {
     lanes: Arc<[Arc<Lane>]>,
     models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
     drained: Arc<[Scope]>,
+    timed_drains: Arc<[Drain]>,
 }
 
 impl Builder {
@@ -116,6 +119,7 @@ impl Builder {
             policy_header: settled.policy_header,
             table,
             drained: settled.drained,
+            timed_drains: settled.timed_drains,
             changed: fold.changed,
             applied: AtomicU64::new(fold.revision),
             models: settled.models,
@@ -137,6 +141,10 @@ impl Builder {
         let keyring = before.map(|settled| &*settled.keyring);
         let version: Arc<str> = Arc::from(snapshot.policy.version.as_str());
         let header = HeaderValue::from_str(&version).unwrap_or(HeaderValue::from_static(""));
+        let lanes = lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref());
+        for lane in lanes.iter() {
+            lane.load.cut_at(fold.cuts_at_ms(lane.endpoint()));
+        }
         let models = snapshot.models().map(|m| (m.clone(), self.book.model(m))).collect();
         Settled {
             configurations: fold.configurations,
@@ -144,9 +152,10 @@ impl Builder {
             policy_version: version,
             policy_header: header,
             keyring: Arc::new(Keyring::new(self.pepper, &fold.keys(), keyring)),
-            lanes: lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref()),
+            lanes,
             models: Arc::new(models),
             drained: Arc::from(fold.drained()),
+            timed_drains: Arc::from(fold.timed_drains()),
         }
     }
 }

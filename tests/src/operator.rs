@@ -1,36 +1,61 @@
-//! An operator at a terminal: `admin-cli` in a process of its own, before one router.
+//! An operator at a terminal: runs `admin-cli` against one router and reads what it writes.
 
-use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::process::beside;
-use crate::router::{KEY, Router};
+use crate::router::{KEY, Router, beside};
 
-/// Runs `admin-cli` against one router, with the usual key.
-#[derive(Clone, Copy)]
+/// An operator with a key of their own.
+#[derive(Clone, Debug)]
 pub struct Operator {
-    admin: SocketAddr,
+    endpoint: String,
+    key: String,
+    flags: Vec<String>,
 }
 
 impl Operator {
-    /// One who talks to this router.
+    /// One with the usual key, which may do anything.
     #[must_use]
     pub fn at(router: &Router) -> Self {
-        Self { admin: router.admin }
+        let endpoint = format!("http://{}", router.admin);
+        Self { endpoint, key: KEY.to_owned(), flags: Vec::new() }
     }
 
-    /// All that comes of a command.
+    /// The same with another key; with none when it is empty.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
+    }
+
+    /// The same, over TLS and with these further flags.
+    #[must_use]
+    pub fn over_tls<F: AsRef<OsStr>>(&self, flags: &[F]) -> Self {
+        let flags = flags.iter().map(|flag| flag.as_ref().to_string_lossy().into_owned());
+        let endpoint = self.endpoint.replace("http://", "https://");
+        Self { endpoint, flags: flags.collect(), ..self.clone() }
+    }
+
+    /// The command, not yet started.
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(beside("admin-cli"));
+        command.env_clear().env("TRUNKLINE_ENDPOINT", &self.endpoint);
+        if !self.key.is_empty() {
+            command.env("TRUNKLINE_ADMIN_KEY", &self.key);
+        }
+        command.args(words).args(&self.flags).stdin(Stdio::null());
+        command
+    }
+
+    /// What comes of the command.
     ///
     /// # Panics
     /// When the program was not built.
     #[must_use]
     pub fn says(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(beside("admin-cli"));
-        command.env_clear().env("TRUNKLINE_ADMIN_KEY", KEY);
-        command.env("TRUNKLINE_ENDPOINT", format!("http://{}", self.admin));
-        command.args(words).output().expect("admin-cli can be run")
+        self.command(words).output().expect("admin-cli runs")
     }
 
     /// The exit code.
@@ -61,13 +86,13 @@ impl Operator {
         String::from_utf8(output.stdout).expect("it writes text")
     }
 
-    /// What is said when it fails with this code.
+    /// What is said when it fails with this exit code.
     ///
     /// # Panics
-    /// When it ends with another one.
+    /// When it does not.
     pub fn is_told(&self, code: i32, words: &[&str]) -> String {
         let output = self.says(words);
         assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
-        String::from_utf8(output.stderr).expect("it says text")
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 }

@@ -36,7 +36,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A router before these providers, with the default policy and one key that may do anything.
+    /// A router before these providers, with the default policy and one key that may do anything, on the admin API too.
     #[must_use]
     pub fn new(providers: &[&Provider]) -> Self {
         let providers = providers.iter().map(|provider| (*provider).clone()).collect();
@@ -48,7 +48,7 @@ impl Setup {
             keys: Vec::new(),
             environment: Vec::new(),
         };
-        setup.key(KEY, json!({}))
+        setup.key(KEY, json!({"role": "admin"}))
     }
 
     /// Sets keys of the policy.

@@ -139,7 +139,7 @@ async fn whoever_reviewed_another_version_sees_both() {
 }
 
 /// Two operators apply different policies on the same version, at the same moment.
-fn race(operators: [Operator; 2], files: [&str; 2], seen: &str) -> [i32; 2] {
+fn race(operators: [&Operator; 2], files: [&str; 2], seen: &str) -> [i32; 2] {
     std::thread::scope(|scope| {
         let runs = [0, 1].map(|at| {
             let (operator, file) = (operators[at], files[at]);
@@ -167,7 +167,7 @@ async fn of_two_that_apply_at_once_exactly_one_wins() {
         let seen = desk.head("policy");
         let [one, other] = ["one", "other"]
             .map(|who| desk.file(who, &format!("version: 1\ntags: [{who}-{round}]\n")));
-        let mut codes = race([desk.operator; 2], [&one, &other], &seen);
+        let mut codes = race([&desk.operator; 2], [&one, &other], &seen);
         codes.sort_unstable();
         assert_eq!(codes, [0, 4]);
     }
@@ -361,7 +361,7 @@ async fn in_a_cluster_one_wins_and_a_rollback_reaches_every_router() {
         fs::write(&path, policy.to_string()).unwrap();
         path.to_str().unwrap().to_owned()
     });
-    let mut codes = race([operators[1], operators[2]], [&one, &other], &before);
+    let mut codes = race([&operators[1], &operators[2]], [&one, &other], &before);
     codes.sort_unstable();
     assert_eq!(codes, [0, 4]);
     let in_force = async |version: &str| {

@@ -11,7 +11,12 @@ from the code.\n";
 
 /// All metrics of a router.
 fn router() -> Vec<Metric> {
-    [router_node::telemetry::CATALOGUE, router_node::evidence::telemetry::CATALOGUE].concat()
+    [
+        router_node::telemetry::CATALOGUE,
+        router_node::evidence::telemetry::CATALOGUE,
+        router_node::admin::telemetry::CATALOGUE,
+    ]
+    .concat()
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use trunkline_proto::admin::v1::{DrainEntry, DrainRequest, ListDrainsRequest};
+use trunkline_proto::admin::v1::{DrainEntry, DrainRequest, DrainState, ListDrainsRequest};
 
 use super::edited::Edited;
 use crate::Failure;
 use crate::cli::{DrainArgs, Format};
 use crate::connect::Admin;
 
-/// Between two looks at a drain; empty twice in a row is empty.
+/// Between two looks at a drain.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Drains the target.
@@ -24,14 +24,17 @@ pub async fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let DrainArgs { edit, wait } = args;
+    let DrainArgs { edit, wait, expires, deadline, rate } = args;
     let asked = DrainRequest {
         target: edit.target.clone(),
         reason: edit.reason,
         expected_revision: edit.expect_revision,
         dry_run: edit.dry_run,
         force: edit.force,
-        ..DrainRequest::default()
+        // Its spans are within a century, which the message holds.
+        expires_in: expires.and_then(|span| span.try_into().ok()),
+        deadline: deadline.and_then(|span| span.try_into().ok()),
+        rate_permille_per_minute: rate,
     };
     let answer = admin.drain(asked).await?.into_inner();
     let edited = Edited {
@@ -60,35 +63,40 @@ struct Watched {
 impl Watched {
     async fn until_empty(&self, admin: &mut Admin, patience: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + patience;
-        let mut seen_empty = 0;
         loop {
             let asked = ListDrainsRequest { target: self.target.clone(), ..Default::default() };
             let drains = admin.list_drains(asked).await?.into_inner().drains;
             let drain = drains.iter().find(|drain| drain.revision >= self.revision);
-            let empty = drain.is_some_and(is_empty);
-            seen_empty = if empty { seen_empty + 1 } else { 0 };
-            if seen_empty == 2 {
+            if drain.is_some_and(|drain| drain.state() == DrainState::Proven) {
                 return Ok(());
             }
+            let left = drain.map_or_else(|| "no drain".to_owned(), how_far);
             if Instant::now() + LOOK_EVERY > deadline {
-                let left: u64 = drain.map_or(0, |d| d.routers.iter().map(|r| r.in_flight).sum());
                 return Err(Failure::NotConverged(format!(
-                    "{} is drained, but not proven empty after {} s: {left} calls in flight",
+                    "{} is drained, but not proven empty after {} s: {left}",
                     self.target,
                     patience.as_secs()
                 )));
             }
+            // Progress is for whoever watches: with that stream gone, the wait goes on.
+            let _ = writeln!(std::io::stderr(), "{left}");
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }
 
-/// Every router that reports has applied the drain, and has nothing in flight.
-fn is_empty(drain: &DrainEntry) -> bool {
-    let done = |r: &trunkline_proto::admin::v1::DrainReport| {
-        r.applied_revision >= drain.revision && r.in_flight == 0 && !r.vanished
-    };
-    !drain.routers.is_empty() && drain.routers.iter().all(done)
+/// What is still to come.
+fn how_far(drain: &DrainEntry) -> String {
+    let left: u64 = drain.routers.iter().map(|r| r.in_flight).sum();
+    let waiting = drain.routers.iter().filter(|r| r.applied_revision < drain.revision || !r.quiet);
+    let (waiting, all) = (waiting.count(), drain.routers.len());
+    let mut text =
+        format!("{left} calls in flight, {waiting} of {all} routers not yet proven empty");
+    if drain.taken_permille < 1_000 {
+        let (percent, tenth) = (drain.taken_permille / 10, drain.taken_permille % 10);
+        text.push_str(&format!(", {percent}.{tenth} % of the weight taken away"));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -97,12 +105,18 @@ mod tests {
     use trunkline_proto::admin::v1::DrainReport;
 
     #[test]
-    fn a_drain_nobody_reports_on_is_not_empty() {
-        let mut drain = DrainEntry { revision: 5, ..DrainEntry::default() };
-        assert!(!is_empty(&drain));
-        drain.routers = vec![DrainReport { applied_revision: 5, ..DrainReport::default() }];
-        assert!(is_empty(&drain));
-        drain.routers.push(DrainReport { applied_revision: 4, ..DrainReport::default() });
-        assert!(!is_empty(&drain));
+    fn what_is_still_to_come_is_told_in_one_line() {
+        let report = |in_flight, applied_revision, quiet| DrainReport {
+            in_flight,
+            applied_revision,
+            quiet,
+            ..DrainReport::default()
+        };
+        let routers = vec![report(3, 5, false), report(0, 4, true), report(0, 5, true)];
+        let mut drain =
+            DrainEntry { revision: 5, routers, taken_permille: 1_000, ..DrainEntry::default() };
+        assert_eq!(how_far(&drain), "3 calls in flight, 2 of 3 routers not yet proven empty");
+        drain.taken_permille = 255;
+        assert!(how_far(&drain).ends_with(", 25.5 % of the weight taken away"));
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::Value;
 use trunkline_proto::admin::v1::{
     DocumentKind, ListDocumentVersionsRequest, ListDrainsRequest, ListEndpointsRequest,
-    ListModelsRequest, ListProvidersRequest,
+    ListKeysRequest, ListModelsRequest, ListProvidersRequest,
 };
 
 use super::document::VERSIONS;
@@ -76,6 +76,9 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("STATE", "state"),
             ("APPLIED", "applied"),
             ("IN_FLIGHT", "in_flight"),
+            ("TAKEN_PERMILLE", "taken_permille"),
+            ("EXPIRES", "expires"),
+            ("WITHDRAWN", "withdrawn"),
             ("BY", "by"),
             ("SINCE", "since"),
             ("REASON", "reason"),
@@ -83,6 +86,16 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
         Kind::Policy => VERSIONS,
         Kind::Routers => status::ROUTERS,
         Kind::Probers => status::PROBERS,
+        Kind::Keys => &[
+            ("ID", "id"),
+            ("ROLE", "role"),
+            ("EXPIRED", "expired"),
+            ("MODELS", "rules.models"),
+            ("PROVIDERS", "rules.providers"),
+            ("RPM", "rules.requests_per_minute"),
+            ("FROM", "rules.networks"),
+            ("NOTE", "note"),
+        ],
     }
 }
 
@@ -142,6 +155,11 @@ async fn page(
         Kind::Probers => {
             let status = status::of_no_endpoint(admin).await?;
             (status.probers.iter().map(rows::prober).collect(), String::new())
+        }
+        Kind::Keys => {
+            let asked = ListKeysRequest { page_token, ..Default::default() };
+            let page = admin.list_keys(asked).await?.into_inner();
+            (page.keys.iter().map(rows::key).collect(), page.next_page_token)
         }
     })
 }

@@ -1,9 +1,13 @@
 //! The versioned, reviewed document that holds routes and limits, in the form decisions use.
 
+mod access;
+
 use std::collections::BTreeMap;
 
 use crate::catalog::{Endpoint, Retention, Training};
 use crate::id::{KeyId, ModelId, ProviderId};
+
+pub use access::{Access, Network, Role};
 
 /// How weights are formed for a model (see [`crate::assess`] for the formula).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,6 +196,8 @@ pub struct ApiKey {
     pub hash: [u8; 32],
     /// What its holder may do.
     pub tenant: Tenant,
+    /// What the key opens, when and from where.
+    pub access: Access,
 }
 
 /// The policy in force.

@@ -14,6 +14,8 @@ pub mod ops;
 
 pub mod tls;
 
+pub mod certificate;
+
 pub mod catalogue;
 pub mod log_sink;
 pub mod telemetry;

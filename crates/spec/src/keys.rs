@@ -1,5 +1,7 @@
 //! API keys as documents keep them: a hash, and what its holder may do. It never sees a key's secret.
 
+mod access;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -14,6 +16,8 @@ use crate::error::Problems;
 use crate::load::load;
 use crate::names;
 use crate::policy::DataEntry;
+
+pub use access::RoleEntry;
 
 /// The version of the keys format that this release reads.
 pub const VERSION: u32 = 1;
@@ -107,6 +111,21 @@ pub struct KeyEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests_per_minute: Option<u32>,
+    /// What its holder may do on the admin API; nothing when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleEntry>,
+    /// From when on it opens nothing, in milliseconds since 1970; no end when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
+    /// Networks that it may be used from, such as `10.0.0.0/8`; anywhere when left out. 1 to 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<String>>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When it was made, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
 }
 
 impl TryFrom<&KeysDocument> for Vec<ApiKey> {
@@ -206,7 +225,7 @@ impl KeyEntry {
             max_concurrency: self.max_concurrency,
             requests_per_minute: self.requests_per_minute,
         };
-        ApiKey { hash, tenant }
+        ApiKey { hash, tenant, access: self.access(prefix, problems) }
     }
 }
 

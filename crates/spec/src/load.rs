@@ -49,6 +49,19 @@ pub fn load<T: DeserializeOwned + JsonSchema>(text: &str) -> Result<Loaded<T>, P
     Ok(Loaded { document, text: text.to_owned() })
 }
 
+/// Reads YAML or JSON of any shape: the documents of others, of which no schema is known here.
+///
+/// # Errors
+/// Text that is too long or is no YAML, with the line.
+pub fn any(text: &str) -> Result<serde_json::Value, Problems> {
+    if text.len() > MAX_DOCUMENT_BYTES {
+        let message =
+            format!("the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are read", text.len());
+        return Err(Problems::one("", message));
+    }
+    Ok(read_tree(text)?.to_json())
+}
+
 /// JSON first, where the text looks like it: it is what the store holds, and it is faster.
 fn read_tree(text: &str) -> Result<Node, Problems> {
     if text.trim_start().starts_with('{')

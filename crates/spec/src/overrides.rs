@@ -1,6 +1,8 @@
 //! An operator's word over the measured state: drains and pinned weights, each also a small record of
 //! its own in the store. What they do to weights is decided in `core`.
 
+mod drain;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -10,10 +12,13 @@ use trunkline_core::assess;
 use trunkline_core::catalog::{Catalog, Endpoint};
 use trunkline_core::id::{EndpointId, ModelId, ProviderId, Region};
 
-use crate::catalog::{check_text, weight};
+use crate::catalog::{check_text, is_default, weight};
 use crate::error::Problems;
 use crate::load::load;
 use crate::names;
+
+pub use drain::Drain;
+use drain::{WHOLE_PERMILLE, part_of};
 
 /// The version of the overrides format that this release reads.
 pub const VERSION: u32 = 1;
@@ -112,6 +117,23 @@ pub struct DrainEntry {
     /// When, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_ms: Option<u64>,
+    /// When it ends by itself, in milliseconds since 1970; never when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
+    /// When streams that are still open there are cut, in milliseconds since 1970; never when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at_ms: Option<u64>,
+    /// How much of the weight routers take away each minute, in thousandths; all of it at once when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub rate_permille: Option<u32>,
+    /// How much of the weight is taken away by now, in thousandths; all of it when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub taken_permille: Option<u32>,
+    /// The model was withdrawn, which an undrain does not undo.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub withdrawn: bool,
 }
 
 /// Pins the weight of one endpoint.
@@ -130,19 +152,6 @@ pub struct WeightEntry {
     pub by: Option<String>,
     /// When, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at_ms: Option<u64>,
-}
-
-/// A drain in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drain {
-    /// What takes no new calls.
-    pub scope: Scope,
-    /// Why.
-    pub reason: String,
-    /// Who said so.
-    pub by: Option<String>,
-    /// When, in milliseconds since 1970.
     pub at_ms: Option<u64>,
 }
 
@@ -175,9 +184,15 @@ impl Overrides {
     pub fn resolve(&self, catalog: &Catalog) -> assess::Overrides {
         let mut resolved = assess::Overrides::default();
         for endpoint in &catalog.endpoints {
-            let drained = self.drains.iter().any(|drain| drain.scope.covers(endpoint));
+            let drains = self.drains.iter().filter(|drain| drain.scope.covers(endpoint));
             let pinned = self.weights.iter().find(|pinned| pinned.endpoint == endpoint.id);
-            let word = assess::Override { drained, weight: pinned.map(|pinned| pinned.weight) };
+            let pinned = pinned.map(|pinned| pinned.weight);
+            let left = drains.map(Drain::left_permille).min().unwrap_or(WHOLE_PERMILLE);
+            let weight = match left {
+                0 | WHOLE_PERMILLE => pinned,
+                part => Some(part_of(pinned.unwrap_or(endpoint.weight), part)),
+            };
+            let word = assess::Override { drained: left == 0, weight };
             if word != assess::Override::default() {
                 resolved.endpoints.insert(endpoint.id, word);
             }
@@ -264,16 +279,6 @@ impl TryFrom<&OverridesDocument> for Overrides {
             overrides.weights.extend(pinned);
         }
         problems.or(overrides)
-    }
-}
-
-impl DrainEntry {
-    fn admit(&self, prefix: &str, problems: &mut Problems) -> Option<Drain> {
-        check_words(prefix, &self.reason, self.by.as_deref(), problems);
-        let scope = Scope::parse(&self.scope);
-        let scope =
-            scope.map_err(|message| problems.add(format!("{prefix}scope"), message)).ok()?;
-        Some(Drain { scope, reason: self.reason.clone(), by: self.by.clone(), at_ms: self.at_ms })
     }
 }
 

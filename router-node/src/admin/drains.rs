@@ -1,16 +1,19 @@
 //! Drains: taking targets out, letting them in again, and how far each has come.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost_types::Timestamp;
 use tonic::Status;
 use trunkline_core::catalog::Catalog;
 use trunkline_proto::admin::v1::{
-    DrainEntry, DrainReport, DrainRequest, DrainResponse, DrainState, ListDrainsRequest,
+    DrainEntry, DrainReport, DrainRequest, DrainResponse, DrainState, Impact, ListDrainsRequest,
     ListDrainsResponse, UndrainRequest, UndrainResponse,
 };
 use trunkline_spec::overrides::{self, Drain, DrainEntry as Record};
 use trunkline_spec::{canonical, overrides::Scope};
 use trunkline_store::keys::CONFIG;
+use trunkline_store::port::KeyValue;
 
 use super::edit::{self, Intent, Mode, Rules, Write};
 use super::page::page;
@@ -20,16 +23,19 @@ use crate::fold::DRAINS;
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
 
+/// The longest time for which a drain may say what happens then: one that is longer is forgotten by then.
+const MAX_SPAN: Duration = Duration::from_secs(365 * 86_400);
+
 /// Takes a target out.
 ///
 /// # Errors
-/// As [`edit::apply`]; a target that is not there; a field that this release does not carry out.
+/// As [`edit::apply`]; a target that is not there; a field that makes no sense.
 pub async fn drain(
     admin: &Admin,
     by: &Admitted,
     asked: DrainRequest,
 ) -> Result<DrainResponse, Status> {
-    check_supported(&asked)?;
+    let new = NewDrain::read(&asked, by)?;
     let intent = Intent {
         verb: "drain",
         target: asked.target,
@@ -38,48 +44,142 @@ pub async fn drain(
         mode: Mode::of(asked.dry_run),
         rules: Rules::of(asked.force),
     };
-    let at_ms = unix_ms();
-    let plan = |state: &State| -> Result<Vec<Write>, Status> {
-        let scope = scope::existing(&intent.target, state.catalog())?;
-        let record = Record {
-            scope: scope.to_string(),
-            reason: intent.reason.clone(),
-            by: Some(by.name()),
-            at_ms: Some(at_ms),
-        };
-        let text = canonical::json(&record).map_err(|p| Status::internal(p.to_string()))?;
-        overrides::parse_drain(&text).map_err(|p| refusal::bad_field("reason", &p.to_string()))?;
-        Ok(vec![(key(&scope), Some(Bytes::from(text)))])
-    };
+    let whole = new.whole_impact(admin, by, &intent).await?;
+    if let Some(impact) = &whole
+        && intent.rules == Rules::Hold
+        && !impact.violations.is_empty()
+    {
+        return Err(refusal::unsafe_edit(&impact.violations));
+    }
+    let plan = |state: &State| new.writes(&intent, state);
     let done = edit::apply(admin, by, &intent, plan).await?;
     let drain = DrainEntry {
         target: intent.target,
         reason: intent.reason,
         actor: by.name(),
-        created_at: Some(timestamp(at_ms)),
+        created_at: Some(timestamp(new.at_ms)),
+        deadline_at: new.deadline_at_ms.map(timestamp),
+        expires_at: new.expires_at_ms.map(timestamp),
         revision: signed(done.revision.0),
         state: DrainState::Draining.into(),
+        taken_permille: if new.rate_permille.is_some() { 0 } else { 1_000 },
         ..DrainEntry::default()
     };
     Ok(DrainResponse {
         revision: signed(done.revision.0),
-        impact: Some(done.impact),
+        impact: Some(whole.unwrap_or(done.impact)),
         drain: Some(drain),
     })
 }
 
-/// What the contract has and this release does not carry out must not be taken silently.
-fn check_supported(asked: &DrainRequest) -> Result<(), Status> {
-    for (field, given) in [
-        ("deadline", asked.deadline.is_some()),
-        ("expires_in", asked.expires_in.is_some()),
-        ("rate_permille_per_minute", asked.rate_permille_per_minute.is_some()),
-    ] {
-        if given {
-            return Err(refusal::bad_field(field, "is not carried out by this release"));
-        }
+/// A span of a drain, in milliseconds.
+fn span_ms(field: &str, span: prost_types::Duration) -> Result<u64, Status> {
+    let span = Duration::try_from(span).ok().filter(|span| !span.is_zero() && *span <= MAX_SPAN);
+    let span =
+        span.ok_or_else(|| refusal::bad_field(field, "use more than nothing and at most a year"))?;
+    Ok(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A drain that was asked for.
+#[derive(Clone)]
+struct NewDrain {
+    by: String,
+    at_ms: u64,
+    expires_at_ms: Option<u64>,
+    deadline_at_ms: Option<u64>,
+    rate_permille: Option<u32>,
+}
+
+impl NewDrain {
+    fn read(asked: &DrainRequest, by: &Admitted) -> Result<Self, Status> {
+        let at_ms = unix_ms();
+        let after = |field, span: &Option<prost_types::Duration>| {
+            let ms = span.map(|span| span_ms(field, span)).transpose()?;
+            Ok::<_, Status>(ms.map(|ms| at_ms + ms))
+        };
+        let expires_at_ms = after("expires_in", &asked.expires_in)?;
+        let deadline_at_ms = after("deadline", &asked.deadline)?;
+        Ok(Self {
+            by: by.name(),
+            at_ms,
+            expires_at_ms,
+            deadline_at_ms,
+            rate_permille: asked.rate_permille_per_minute,
+        })
     }
-    Ok(())
+
+    fn writes(&self, intent: &Intent, state: &State) -> Result<Vec<Write>, Status> {
+        let scope = scope::resolved(&intent.target, state)?;
+        let before = state.entry(&key(&scope)).and_then(read);
+        if before.is_some_and(|drain| drain.withdrawn) {
+            return Err(refusal::bad_field("target", "is withdrawn, which is more than a drain"));
+        }
+        let record = Record {
+            scope: scope.to_string(),
+            reason: intent.reason.clone(),
+            by: Some(self.by.clone()),
+            at_ms: Some(self.at_ms),
+            expires_at_ms: self.expires_at_ms,
+            deadline_at_ms: self.deadline_at_ms,
+            rate_permille: self.rate_permille,
+            taken_permille: self.rate_permille.map(|_| 0),
+            withdrawn: false,
+        };
+        Ok(vec![(key(&scope), Some(written(&record)?))])
+    }
+
+    /// A drain with a rate begins with nothing, and no step moves much: what it comes to in the end is held to
+    /// the rule that something must be left. `None` for one that acts at once.
+    async fn whole_impact(
+        &self,
+        admin: &Admin,
+        by: &Admitted,
+        intent: &Intent,
+    ) -> Result<Option<Impact>, Status> {
+        if self.rate_permille.is_none() {
+            return Ok(None);
+        }
+        let end = Self { rate_permille: None, ..self.clone() };
+        let intent = Intent {
+            verb: intent.verb,
+            target: intent.target.clone(),
+            reason: intent.reason.clone(),
+            expected: intent.expected,
+            mode: Mode::DryRun,
+            rules: Rules::Overruled,
+        };
+        let plan = |state: &State| end.writes(&intent, state);
+        let mut impact = edit::apply(admin, by, &intent, plan).await?.impact;
+        impact.violations = impact
+            .models
+            .iter()
+            .filter(|m| m.usable_endpoints_before > 0 && m.usable_endpoints_after == 0)
+            .map(|m| format!("{} would have no usable endpoint left", m.model))
+            .collect();
+        Ok(Some(impact))
+    }
+}
+
+/// A drain's record, which must read as it is written.
+///
+/// # Errors
+/// The field that makes no sense.
+pub fn written(record: &Record) -> Result<Bytes, Status> {
+    let text = canonical::json(record).map_err(|p| Status::internal(p.to_string()))?;
+    let wrong = |p: trunkline_spec::Problems| {
+        let field = match p.0.first().map(|problem| problem.path.as_str()) {
+            Some("rate_permille") => "rate_permille_per_minute",
+            Some(_) | None => "reason",
+        };
+        refusal::bad_field(field, &p.to_string())
+    };
+    overrides::parse_drain(&text).map_err(wrong)?;
+    Ok(Bytes::from(text))
+}
+
+/// The drain that a record of the store is.
+pub fn read(entry: &KeyValue) -> Option<Drain> {
+    overrides::parse_drain(std::str::from_utf8(&entry.value).ok()?).ok()
 }
 
 /// Lets a target in again.
@@ -100,18 +200,30 @@ pub async fn undrain(
         rules: Rules::of(asked.force),
     };
     let plan = |state: &State| -> Result<Vec<Write>, Status> {
-        let target = &intent.target;
-        let parsed = Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?;
-        let key = key(&parsed);
-        if state.entry(&key).is_none() {
-            // A mistyped target is named as such; one that left the catalog may still be let in.
-            scope::existing(target, state.catalog())?;
-            return Err(refusal::no_override(target, "drain"));
+        let (key, drain) = in_force(&intent.target, state)?;
+        if drain.is_some_and(|drain| drain.withdrawn) {
+            return Err(refusal::bad_field("target", "is withdrawn; unwithdraw it"));
         }
         Ok(vec![(key, None)])
     };
     let done = edit::apply(admin, by, &intent, plan).await?;
     Ok(UndrainResponse { revision: signed(done.revision.0), impact: Some(done.impact) })
+}
+
+/// The key of a drain in force, and the drain if it can be read. A mistyped target is named as such; one that
+/// left the catalog may still be let in.
+///
+/// # Errors
+/// A target that is not drained, or is none.
+pub fn in_force(target: &str, state: &State) -> Result<(String, Option<Drain>), Status> {
+    let parsed = Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?;
+    for scope in [Ok(parsed), scope::resolved(target, state)] {
+        let key = key(&scope?);
+        if let Some(entry) = state.entry(&key) {
+            return Ok((key, read(entry)));
+        }
+    }
+    Err(refusal::no_override(target, "drain"))
 }
 
 /// What is drained.
@@ -127,11 +239,14 @@ pub async fn list(
     let members = routers::alive(admin, by).await;
     let wanted = match asked.target.as_str() {
         "" => None,
-        target => Some(Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?),
+        target => {
+            let parsed = Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?;
+            Some(scope::resolved(target, &state).unwrap_or(parsed))
+        }
     };
     let prefix = format!("{CONFIG}{DRAINS}");
     let drains = state.below(&prefix).filter_map(|entry| {
-        let drain = overrides::parse_drain(std::str::from_utf8(&entry.value).ok()?).ok()?;
+        let drain = read(entry)?;
         let asked_for = wanted.as_ref().is_none_or(|wanted| *wanted == drain.scope);
         asked_for.then(|| {
             let reports = members.iter().map(|m| m.report(admin, by, &drain.scope)).collect();
@@ -143,22 +258,27 @@ pub async fn list(
     Ok(ListDrainsResponse { revision: signed(state.revision.0), drains, next_page_token: next })
 }
 
-fn key(scope: &Scope) -> String {
+/// Where a drain is in the store.
+pub fn key(scope: &Scope) -> String {
     format!("{CONFIG}{DRAINS}{scope}")
 }
 
 fn shown(drain: Drain, revision: u64, catalog: &Catalog, routers: Vec<DrainReport>) -> DrainEntry {
     let proven = |r: &DrainReport| r.applied_revision >= signed(revision) && r.quiet;
-    let state = if routers.iter().all(proven) { DrainState::Proven } else { DrainState::Draining };
+    let complete = drain.left_permille() == 0 && routers.iter().all(proven);
+    let state = if complete { DrainState::Proven } else { DrainState::Draining };
     DrainEntry {
         target: named(&drain.scope, catalog),
         reason: drain.reason,
         actor: drain.by.unwrap_or_default(),
         created_at: drain.at_ms.map(timestamp),
+        deadline_at: drain.deadline_at_ms.map(timestamp),
+        expires_at: drain.expires_at_ms.map(timestamp),
         revision: signed(revision),
         state: state.into(),
         routers,
-        ..DrainEntry::default()
+        taken_permille: drain.taken_permille,
+        withdrawn: drain.withdrawn,
     }
 }
 

@@ -17,9 +17,10 @@ use super::state::State;
 use super::{Admin, Admitted, impact};
 use crate::ledger::unix_ms;
 
-/// Edits that meet at the same moment collide only in their history numbers; each then tries again on what
-/// the other left. More than this at once is no operator.
-pub const MAX_TRIES: usize = 8;
+/// Edits through different routers that meet at the same moment collide in their history numbers; each then
+/// tries again on what the other left. Every time somebody's edit is done, so losing this often in a row takes
+/// more routers with more edits than anybody has.
+pub const MAX_TRIES: usize = 64;
 /// An edit is answered once this router's own calls obey it, or after this long: the store has it anyway.
 const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at the view, which follows an edit within some 20 ms.
@@ -94,6 +95,35 @@ pub async fn apply(
     intent: &Intent,
     plan: impl Fn(&State) -> Result<Vec<Write>, Status>,
 ) -> Result<Done, Status> {
+    apply_as(admin, &by.name(), intent, plan).await
+}
+
+/// The same, by whom a history entry can name.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn apply_as(
+    admin: &Admin,
+    by: &str,
+    intent: &Intent,
+    plan: impl Fn(&State) -> Result<Vec<Write>, Status>,
+) -> Result<Done, Status> {
+    let queue = admin.edits.acquire().await;
+    let done = worked_out(admin, by, intent, plan).await?;
+    // Whoever waits for the view keeps nobody from editing.
+    drop(queue);
+    if intent.mode == Mode::Write {
+        followed(admin, done.revision).await;
+    }
+    Ok(done)
+}
+
+async fn worked_out(
+    admin: &Admin,
+    by: &str,
+    intent: &Intent,
+    plan: impl Fn(&State) -> Result<Vec<Write>, Status>,
+) -> Result<Done, Status> {
     if intent.reason.trim().is_empty() {
         return Err(refusal::bad_field("reason", "say why, for whoever reads the history"));
     }
@@ -102,7 +132,7 @@ pub async fn apply(
         let state = State::read(admin.store.as_ref()).await?;
         let writes = plan(&state)?;
         check_expected(intent, &state, &writes)?;
-        let prepared = Prepared::new(intent, &by.name(), &state, &writes)?;
+        let prepared = Prepared::new(intent, by, &state, &writes)?;
         let (revision, impact) = (state.revision, what_if(state, &writes));
         if intent.rules == Rules::Hold && !impact.violations.is_empty() {
             return Err(refusal::unsafe_edit(&impact.violations));
@@ -111,7 +141,6 @@ pub async fn apply(
             return Ok(Done { revision, impact });
         }
         if let Some(revision) = prepared.commit(admin.store.as_ref()).await? {
-            followed(admin, revision).await;
             return Ok(Done { revision, impact });
         }
         tries += 1;

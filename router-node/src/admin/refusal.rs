@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+use trunkline_core::policy::Role;
 use trunkline_proto::admin::v1::DocumentProblem;
 use trunkline_store::StoreError;
 
@@ -34,6 +35,23 @@ fn because<const N: usize>(
 /// The pipeline's own word, for keys that are not known.
 pub fn rejected(rejection: &Rejection) -> Status {
     from_error(rejection)
+}
+
+/// Whoever asks may not do this.
+pub fn role_too_low(name: &str, role: Option<Role>, rpc: &str, least: Role) -> Status {
+    let has = role.map_or("no role".to_owned(), |role| format!("the role {}", role.as_str()));
+    let least = least.as_str();
+    let message = format!(
+        "{name} has {has}, and {rpc} needs {least}: use a key with that role, or let an admin name {name} in \
+         the routers' `admin_roles`"
+    );
+    let facts = [("needs", least.to_owned()), ("name", name.to_owned())];
+    because(Code::PermissionDenied, "role_too_low", &message, facts)
+}
+
+/// A call that nobody let in; a defect of the router, which must not open anything.
+pub fn not_admitted() -> Status {
+    because(Code::Unauthenticated, "not_admitted", "the call was not authenticated", [])
 }
 
 /// A field that makes no sense.

@@ -2,11 +2,12 @@
 
 use tonic::Status;
 use trunkline_core::catalog::{Catalog, Endpoint};
-use trunkline_core::id::EndpointId;
-use trunkline_core::snapshot::nearest;
+use trunkline_core::id::{EndpointId, ModelId};
+use trunkline_core::snapshot::{Resolved, nearest};
 use trunkline_spec::overrides::Scope;
 
 use super::refusal;
+use super::state::State;
 
 /// Names offered for an unknown target.
 const NEAREST: usize = 3;
@@ -23,6 +24,28 @@ pub fn existing(target: &str, catalog: &Catalog) -> Result<Scope, Status> {
     let known = names(&scope, catalog);
     let near = nearest(target, known.iter().map(String::as_str), NEAREST);
     Err(refusal::unknown_target(target, &near))
+}
+
+/// The same, for a name that clients may ask for as well: where no model is called so, a route of one model means
+/// that model. The name is understood as a call's is.
+///
+/// # Errors
+/// As [`existing`]; a route of several models, which are named.
+pub fn resolved(target: &str, state: &State) -> Result<Scope, Status> {
+    let snapshot = state.snapshot();
+    let name = target.strip_prefix("model/").unwrap_or_default();
+    let is_model = !snapshot.endpoints_of(&ModelId::new(name)).is_empty();
+    match snapshot.resolve(name).filter(|_| !is_model) {
+        Some(Resolved::Route(route)) => match route.models.as_slice() {
+            [model] => existing(&format!("model/{model}"), state.catalog()),
+            models => {
+                let models: Vec<String> = models.iter().map(|m| format!("model/{m}")).collect();
+                let message = format!("is a route; name one of its models: {}", models.join(", "));
+                Err(refusal::bad_field("target", &message))
+            }
+        },
+        Some(Resolved::Model(_)) | None => existing(target, state.catalog()),
+    }
 }
 
 /// A provider without endpoints is still there.

@@ -9,6 +9,7 @@ use trunkline_core::assess::Table;
 use trunkline_core::catalog::Catalog;
 use trunkline_core::id::Zone;
 use trunkline_core::policy::{ApiKey, Policy};
+use trunkline_core::snapshot::Snapshot;
 use trunkline_store::keys::{CONFIG, OBSERVATIONS, PROBERS};
 use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision, Store};
 
@@ -78,6 +79,14 @@ impl State {
             policy: Arc::clone(&self.fold.policy),
             table: self.fold.table(&Zone::new("")),
         }
+    }
+
+    /// What calls would be served from: names are resolved by it as theirs are.
+    pub fn snapshot(&self) -> Snapshot {
+        let (providers, table) =
+            (self.fold.catalog.providers.clone(), self.fold.table(&Zone::new("")));
+        let states = table.states(&self.fold.catalog);
+        Snapshot::new(self.revision.0, Arc::clone(&self.fold.policy), providers, states)
     }
 
     /// The same, as if these keys had been written (or deleted, without a value).

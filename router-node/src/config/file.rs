@@ -1,8 +1,11 @@
 //! The configuration file as people write it, and its defaults. What the values become is in `resolve`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trunkline_spec::catalog::SecretEntry;
+use trunkline_spec::keys::RoleEntry;
 
 /// The configuration of `router-node serve`. Relative paths are relative to this file's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +29,8 @@ pub struct ConfigFile {
     pub tls: Option<TlsEntry>,
     /// TLS on the admin port; plain text when left out.
     pub admin_tls: Option<TlsEntry>,
+    /// Roles on the admin API, by `cert/NAME` (a common name or URI of a client's certificate) or `key/ID`; a key has the role of its record as well.
+    pub admin_roles: BTreeMap<String, RoleEntry>,
     /// Allows the admin API beyond loopback without `admin_tls` and its `client_ca`: whoever reaches it can then steer all traffic.
     pub allow_open_admin: bool,
     /// TLS to the probers that this router tells what live traffic saw; needed where they listen with TLS.
@@ -57,6 +62,7 @@ impl Default for ConfigFile {
             store: StoreEntry::Embedded { dir: "./data".into() },
             tls: None,
             admin_tls: None,
+            admin_roles: BTreeMap::new(),
             allow_open_admin: false,
             evidence_tls: None,
             bootstrap: BootstrapEntry::default(),

@@ -1,10 +1,12 @@
 //! The file's values → [`Config`], reporting every one that cannot be. Pure: it opens no file.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::Zone;
+use trunkline_core::policy::Role;
 use trunkline_runtime::telemetry::LogFormat;
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_spec::{Problems, catalog};
@@ -37,6 +39,7 @@ pub(super) fn resolve(file: &ConfigFile, folder: &Path) -> Result<Config, Proble
         store: reading.store(&file.store),
         tls: file.tls.as_ref().map(|tls| reading.tls("tls", tls)),
         admin_tls: file.admin_tls.as_ref().map(|tls| reading.tls("admin_tls", tls)),
+        admin_roles: reading.admin_roles(file),
         evidence_tls: file.evidence_tls.as_ref().map(|tls| reading.evidence_tls(tls)),
         bootstrap: Bootstrap {
             catalog: reading.optional("bootstrap.catalog", file.bootstrap.catalog.as_ref()),
@@ -175,6 +178,23 @@ impl Reading<'_> {
         let path = "store.etcd.tls";
         let identity = self.identity(path, entry.cert.as_ref(), entry.key.as_ref());
         EtcdTls { ca: self.file(&format!("{path}.ca"), &entry.ca), identity }
+    }
+
+    fn admin_roles(&mut self, file: &ConfigFile) -> BTreeMap<String, Role> {
+        let asked_for = file.admin_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        for name in file.admin_roles.keys() {
+            let path = format!("admin_roles.{name}");
+            match name.split_once('/') {
+                Some(("key", id)) if !id.is_empty() => {}
+                Some(("cert", who)) if !who.is_empty() && asked_for => {}
+                Some(("cert", who)) if !who.is_empty() => self.problems.add(
+                    path,
+                    "no client shows a certificate; set `admin_tls` with `client_ca`, or name keys",
+                ),
+                _ => self.problems.add(path, "nobody is called so; write `cert/NAME` or `key/ID`"),
+            }
+        }
+        file.admin_roles.iter().map(|(name, role)| (name.clone(), Role::from(*role))).collect()
     }
 
     fn evidence_tls(&mut self, entry: &EvidenceTlsEntry) -> ProberTls {

@@ -183,7 +183,7 @@ fn the_examples_check_clean() {
     let (_, documents) = check(&ServeArgs { config, ..ServeArgs::default() }).unwrap();
     assert_eq!(documents.catalog.unwrap().value.endpoints.len(), 4);
     assert_eq!(documents.policy.unwrap().value.routes.len(), 4);
-    assert_eq!(documents.keys.unwrap().value.len(), 1);
+    assert_eq!(documents.keys.unwrap().value.len(), 2);
 }
 
 #[test]
@@ -246,4 +246,19 @@ fn the_page_on_configuration_is_that_of_the_types() {
         written == page,
         "docs/config.md is out of date: UPDATE_DOCS=1 cargo test -p router-node config"
     );
+}
+
+#[test]
+fn roles_are_for_keys_and_for_certificates_that_somebody_asks_for() {
+    let tls = "admin_tls: {cert: c, key: k, client_ca: ca}\n";
+    let roles = "admin_roles: {cert/alice: admin, key/abcdefgh: viewer}\n";
+    let folder = folder(&[("t.yaml", &format!("{tls}{roles}"))]);
+    let config = Config::load(&args(&folder)).unwrap();
+    assert_eq!(config.admin_roles["cert/alice"], Role::Admin);
+    assert_eq!(config.admin_roles["key/abcdefgh"], Role::Viewer);
+    assert!(complaints(roles).contains("no client shows a certificate"));
+    for wrong in ["alice", "cert/", "user/alice"] {
+        let text = format!("{tls}admin_roles: {{{wrong}: admin}}\n");
+        assert!(complaints(&text).contains("write `cert/NAME` or `key/ID`"), "{wrong}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The public port: which request goes where, and how an answer or an error becomes a response.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use trunkline_wire::operation::Operation;
 
 use crate::ingress::body::Payload;
 use crate::ingress::decision;
+use crate::ingress::grpc::PeerAddress;
 use crate::ingress::pages;
 use crate::ledger::{CameBy, OpenRecord};
 use crate::pipeline::{self, Answer, Arrival, Router};
@@ -58,16 +60,18 @@ impl Public {
     /// None: every failure is a response.
     pub async fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
+        peer: IpAddr,
     ) -> Result<Response<Payload>, std::convert::Infallible> {
         if is_grpc(request.headers()) {
+            request.extensions_mut().insert(PeerAddress(peer));
             let response = Box::pin(self.grpc.clone().oneshot(request)).await?;
             return Ok(response.map(Payload::Grpc));
         }
-        Ok(self.route(request).await)
+        Ok(self.route(request, peer).await)
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response<Payload> {
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Payload> {
         let path = request.uri().path();
         let operation = match path {
             "/v1/chat/completions" => Some(Operation::Chat),
@@ -76,15 +80,20 @@ impl Public {
             _ => None,
         };
         match (operation, request.method()) {
-            (Some(operation), &Method::POST) => self.call(operation, request).await,
+            (Some(operation), &Method::POST) => self.call(operation, request, peer).await,
             (Some(_), _) => not_allowed("POST"),
-            (None, &Method::GET) => Box::pin(page(&self.router, &request)).await,
+            (None, &Method::GET) => Box::pin(page(&self.router, &request, peer)).await,
             (None, _) if pages::exists(path) => not_allowed("GET"),
             (None, _) => error_response(&no_such_route()),
         }
     }
 
-    async fn call(&self, operation: Operation, request: Request<Incoming>) -> Response<Payload> {
+    async fn call(
+        &self,
+        operation: Operation,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<Payload> {
         let router = &self.router;
         let (head, body) = request.into_parts();
         let request_id = request_id(&head.headers);
@@ -102,6 +111,7 @@ impl Public {
             operation,
             body,
             credential: credential(&head.headers).cloned(),
+            peer,
             session: text(&head.headers, "x-session-id").map(str::to_owned),
             tags: tags(&head.headers),
             timeout: timeout(&head.headers),
@@ -125,9 +135,13 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"))
 }
 
-async fn page(router: &Arc<Router>, request: &Request<Incoming>) -> Response<Payload> {
+async fn page(
+    router: &Arc<Router>,
+    request: &Request<Incoming>,
+    peer: IpAddr,
+) -> Response<Payload> {
     let (path, query) = (request.uri().path(), request.uri().query());
-    match pages::answer(router, path, query, credential(request.headers())).await {
+    match pages::answer(router, path, query, (credential(request.headers()), peer)).await {
         Ok(body) => json_response(StatusCode::OK, body),
         Err(rejection) => error_response(&rejection),
     }

@@ -1,5 +1,7 @@
 //! The pages a caller may read: models, their endpoints, one generation, its own key.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
@@ -27,7 +29,7 @@ pub fn exists(path: &str) -> bool {
     path == MODELS || path == GENERATION || path == KEY || path.starts_with("/v1/models/")
 }
 
-/// The page at the path.
+/// The page at the path, for whoever sent this key from this address.
 ///
 /// # Errors
 /// What the caller sees instead.
@@ -35,7 +37,7 @@ pub async fn answer(
     router: &Router,
     path: &str,
     query: Option<&str>,
-    credential: Option<&HeaderValue>,
+    (credential, peer): (Option<&HeaderValue>, IpAddr),
 ) -> Result<Bytes, Rejection> {
     if !exists(path) {
         return Err(reject(
@@ -44,7 +46,7 @@ pub async fn answer(
         ));
     }
     let view = router.view.load_full();
-    let holder = view.keyring.authenticate(credential)?;
+    let holder = view.keyring.authenticate(credential, peer)?;
     match path {
         MODELS => json(&ModelList::new(models(&view, &holder))),
         GENERATION => json(&Data { data: &generation(router, query, &holder).await? }),

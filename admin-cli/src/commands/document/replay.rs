@@ -13,6 +13,9 @@ use crate::render::{self, List, object};
 const COLUMNS: &[(&str, &str)] =
     &[("RECENT CALLS", "id"), ("BEFORE", "before"), ("AFTER", "after")];
 
+/// One number of a side.
+type Number = fn(&PlannedCalls) -> Value;
+
 /// The replay, if there were calls to decide again.
 pub struct Replay<'a>(pub &'a PlanImpactResponse);
 
@@ -49,7 +52,7 @@ impl Replay<'_> {
                 row(name, self.percent(share))
             })
             .collect();
-        let numbers: [(&str, fn(&PlannedCalls) -> Value); 6] = [
+        let numbers: [(&str, Number); 6] = [
             ("cost, USD", |side| json!(PicoUsd(side.cost_pico_usd).to_string())),
             ("first token p50, ms", |side| json!(side.first_token_p50_ms)),
             ("first token p99, ms", |side| json!(side.first_token_p99_ms)),

@@ -1,5 +1,7 @@
 //! What a keys document accepts, what it refuses, and in which words.
 
+use trunkline_core::policy::{Access, Role};
+
 use super::*;
 use crate::catalog;
 
@@ -79,4 +81,22 @@ fn names_that_do_not_exist_are_told_with_the_nearest_that_do() {
             "there is no provider `any` in the catalog; did you mean `anyone`?",
         ]
     );
+}
+
+#[test]
+fn what_a_key_opens_until_when_and_from_where() {
+    let more = "role: operator\n    expires_at_ms: 7\n    networks: [10.0.0.0/8, 192.0.2.1]";
+    let text = document().replace("max_concurrency: 10", more);
+    let access = parse(&text).unwrap().remove(0).access;
+    assert_eq!((access.role, access.expires_at_ms), (Some(Role::Operator), Some(7)));
+    assert!(access.from_here("10.9.9.9".parse().unwrap()));
+    assert!(access.from_here("192.0.2.1".parse().unwrap()));
+    assert!(!access.from_here("192.0.2.2".parse().unwrap()));
+    assert_eq!(parse(&document()).unwrap()[0].access, Access::default());
+    for wrong in ["10.0.0.0/33", "10.0.0/8", "anywhere", "::/129"] {
+        let told = complaints(&text.replace("10.0.0.0/8", wrong));
+        assert!(told[0].contains("keys[0].networks[0]: `"), "{told:?}");
+    }
+    let told = complaints(&text.replace("[10.0.0.0/8, 192.0.2.1]", "[]"));
+    assert!(told[0].contains("let nobody in"), "{told:?}");
 }

@@ -101,3 +101,46 @@ fn every_mistake_is_named_with_its_remedy() {
         ]
     );
 }
+
+const SLOW: &str = r#"{"scope": "provider/one", "reason": "x", "at_ms": 60000, "rate_permille": 100,
+    "taken_permille": 250, "expires_at_ms": 3600000}"#;
+
+#[test]
+fn a_drain_with_a_rate_leaves_a_part_of_the_weight() {
+    let slow = parse_drain(SLOW).unwrap();
+    assert_eq!(slow.left_permille(), 750);
+    assert_eq!(slow.due_permille(60_000), 250, "never less than is gone");
+    assert_eq!(slow.due_permille(60_000 + 4 * 60_000), 400);
+    assert_eq!(slow.due_permille(u64::MAX), 1_000);
+    assert!(!slow.is_over(3_599_999) && slow.is_over(3_600_000));
+    let cut = Drain { deadline_at_ms: Some(9), ..slow.clone() };
+    assert_eq!(cut.cuts_at_ms(), None, "calls still arrive");
+    assert_eq!(Drain { taken_permille: 1_000, ..cut }.cuts_at_ms(), Some(9));
+    let catalog = catalog::parse(CATALOG).unwrap();
+    let overrides = |drain| Overrides { drains: vec![drain], weights: Vec::new() };
+    let one = catalog.endpoints.iter().find(|e| e.provider.as_str() == "one").unwrap();
+    let word = overrides(slow.clone()).resolve(&catalog).endpoints[&one.id];
+    assert_eq!((word.drained, word.weight), (false, Some(75)));
+    let done = Drain { taken_permille: 1_000, ..slow };
+    let word = overrides(done).resolve(&catalog).endpoints[&one.id];
+    assert_eq!((word.drained, word.weight), (true, None));
+}
+
+#[test]
+fn the_smallest_weight_is_something_until_the_drain_is_complete() {
+    assert_eq!((part_of(1, 1), part_of(0, 999), part_of(1_000, 1)), (1, 0, 1));
+}
+
+#[test]
+fn a_drain_says_nothing_that_makes_no_sense() {
+    for (right, wrong, why) in [
+        ("\"rate_permille\": 100", "\"rate_permille\": 1001", "rate_permille"),
+        ("\"taken_permille\": 250", "\"taken_permille\": 1001", "taken_permille"),
+        ("\"rate_permille\": 100,", "", "only at a rate"),
+        ("\"reason\": \"x\"", "\"reason\": \"x\", \"withdrawn\": true", "only a model"),
+    ] {
+        let text = SLOW.replace(right, wrong);
+        let told = parse_drain(&text).unwrap_err().to_string();
+        assert!(told.contains(why), "{text}: {told}");
+    }
+}

@@ -98,6 +98,7 @@ impl Call {
             operation,
             body: Bytes::from(body),
             credential: caller.credential().cloned(),
+            peer: caller.peer(),
             session: caller.session().map(str::to_owned),
             tags: tags.into_iter().take(MAX_TAGS).collect(),
             timeout: caller.timeout(),

@@ -1,12 +1,13 @@
 //! What a call's metadata says of its caller, and what the answer's metadata says back. Not the message: that
 //! is transcoded.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Response, Status};
+use tonic::{Extensions, Response, Status};
 
 use super::deadline;
 use crate::ledger::OpenRecord;
@@ -19,18 +20,33 @@ const X_REQUEST_ID: &str = "x-request-id";
 const X_GENERATION_ID: &str = "x-trunkline-generation-id";
 const X_POLICY: &str = "x-trunkline-policy";
 
-/// Who calls, as far as metadata says.
-pub struct Caller(HeaderMap);
+/// Where a call comes from; an extension of its request, put there by whoever accepted the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub IpAddr);
+
+/// Who calls, as far as metadata and connection say.
+pub struct Caller {
+    headers: HeaderMap,
+    peer: IpAddr,
+}
 
 impl Caller {
-    /// The caller behind a call's metadata.
-    pub fn new(metadata: MetadataMap) -> Self {
-        Self(metadata.into_headers())
+    /// The caller behind a call.
+    pub fn new(metadata: MetadataMap, extensions: &Extensions) -> Self {
+        let known = extensions.get::<PeerAddress>();
+        // Without an address the caller is nowhere: a key that is bound to networks does not open.
+        let peer = known.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |PeerAddress(peer)| *peer);
+        Self { headers: metadata.into_headers(), peer }
+    }
+
+    /// Where it calls from.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     /// Its API key, as sent.
     pub fn credential(&self) -> Option<&HeaderValue> {
-        self.0.get(AUTHORIZATION).or_else(|| self.0.get("x-api-key"))
+        self.headers.get(AUTHORIZATION).or_else(|| self.headers.get("x-api-key"))
     }
 
     /// Its own id for the call, if that can be taken over.
@@ -51,7 +67,7 @@ impl Caller {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(|value| value.to_str().ok())
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
@@ -115,7 +131,8 @@ mod tests {
         let pairs = pairs.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
-        Caller(pairs.collect())
+        let headers = pairs.collect();
+        Caller { headers, peer: IpAddr::V6(Ipv6Addr::LOCALHOST) }
     }
 
     #[test]

@@ -35,8 +35,8 @@ impl Inference {
     }
 
     fn open<T>(&self, operation: Operation, request: Request<T>) -> (Call, T) {
-        let (metadata, _, message) = request.into_parts();
-        (Call::open(&self.router, operation, Caller::new(metadata)), message)
+        let (metadata, extensions, message) = request.into_parts();
+        (Call::open(&self.router, operation, Caller::new(metadata, &extensions)), message)
     }
 
     /// Who asks, and the view to answer from.
@@ -44,10 +44,11 @@ impl Inference {
         &self,
         request: Request<T>,
     ) -> Result<(Arc<View>, Arc<KeyHolder>, T), Status> {
-        let (metadata, _, message) = request.into_parts();
+        let (metadata, extensions, message) = request.into_parts();
         let view = self.router.view.load_full();
-        let caller = Caller::new(metadata);
-        let holder = view.keyring.authenticate(caller.credential()).map_err(|r| refused(&r))?;
+        let caller = Caller::new(metadata, &extensions);
+        let holder = view.keyring.authenticate(caller.credential(), caller.peer());
+        let holder = holder.map_err(|r| refused(&r))?;
         Ok((view, holder, message))
     }
 }

@@ -33,7 +33,7 @@ use inference::Inference;
 use oversize::{Fronted, in_our_words};
 
 pub use call::refused;
-pub use caller::Caller;
+pub use caller::{Caller, PeerAddress};
 pub use catalog::{endpoint_message, model_message, signed, verdict_of_name};
 pub use decision::{hex as digest_hex, message as decision_message};
 pub use explain::{USUAL_PROMPT, decide, facts_message, strategy_name};

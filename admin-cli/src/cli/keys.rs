@@ -1,0 +1,92 @@
+//! Flags of `keys`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::duration;
+
+/// Verbs about API keys.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Make a key, which is shown once
+    Create(KeysCreateArgs),
+    /// List the keys
+    List,
+    /// Take a key out of force on every router
+    Revoke(KeysRevokeArgs),
+}
+
+/// What a key may do on the admin API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    /// Look.
+    Viewer,
+    /// Look, and move traffic.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+/// Flags of `keys create`.
+#[derive(Clone, Debug, Args)]
+pub struct KeysCreateArgs {
+    /// Who has it and what for
+    #[arg(long)]
+    pub note: Option<String>,
+    /// What it may do on the admin API; nothing when left out
+    #[arg(long, value_enum)]
+    pub role: Option<RoleArg>,
+    /// When it ends, for example 90d or 12h; never when left out
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub expires: Option<Duration>,
+    /// A network that it may be used from; several times for several
+    #[arg(long, value_name = "CIDR")]
+    pub from: Vec<String>,
+    /// A model that it may ask for; several times for several, all when left out
+    #[arg(long, value_name = "MODEL")]
+    pub model: Vec<String>,
+    /// A provider that its calls may reach; several times for several, all when left out
+    #[arg(long, value_name = "PROVIDER")]
+    pub provider: Vec<String>,
+    /// Calls a minute on one router
+    #[arg(long, value_name = "CALLS")]
+    pub rpm: Option<u32>,
+    /// Calls at once on one router
+    #[arg(long, value_name = "CALLS")]
+    pub max_concurrency: Option<u32>,
+    /// A jurisdiction that its prompts may reach; several times for several
+    #[arg(long, value_name = "CODE")]
+    pub jurisdiction: Vec<String>,
+    /// The longest that its prompts may be kept, in days
+    #[arg(long, value_name = "DAYS")]
+    pub max_retention_days: Option<u32>,
+    /// Keep its prompts from whoever trains on them
+    #[arg(long)]
+    pub no_training: bool,
+    /// Why, for whoever reads the history
+    #[arg(long)]
+    pub reason: String,
+    /// Only check; make no key
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Flags of `keys revoke`.
+#[derive(Clone, Debug, Args)]
+pub struct KeysRevokeArgs {
+    /// The key's public part: the eight characters after tl_
+    pub id: String,
+    /// Why, for whoever reads the history
+    #[arg(long)]
+    pub reason: String,
+    /// Refuse when the key was changed after this revision
+    #[arg(long, value_name = "REVISION")]
+    pub expect_revision: Option<i64>,
+    /// Only check
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do it even if nobody is left who may change keys
+    #[arg(long)]
+    pub force: bool,
+}

@@ -1,0 +1,241 @@
+//! The entrance to the admin API: who asks, what they may do, and the record of what they did. The only place where
+//! roles are checked; what a call does is the business of whoever carries it out.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, Request, Response};
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::{Code, Status};
+use tower::Service;
+use trunkline_core::policy::Role;
+use trunkline_proto::admin::v1::admin_service_server::AdminServiceServer;
+
+use super::telemetry::{Meter, Outcome};
+use super::{Admin, Admitted, refusal};
+use crate::auth::KeyHolder;
+use crate::pipeline::Router;
+use crate::view::View;
+
+/// The least role that each call needs. One that is not here needs the highest.
+const LEAST: &[(&str, Role)] = &[
+    ("GetStatus", Role::Viewer),
+    ("ListProviders", Role::Viewer),
+    ("ListEndpoints", Role::Viewer),
+    ("ListModels", Role::Viewer),
+    ("ListDrains", Role::Viewer),
+    ("Explain", Role::Viewer),
+    ("ExplainRoute", Role::Viewer),
+    ("PlanImpact", Role::Viewer),
+    ("GetDocument", Role::Viewer),
+    ("ListDocumentVersions", Role::Viewer),
+    ("ValidateDocument", Role::Viewer),
+    ("PlanDocument", Role::Viewer),
+    ("GetDataflow", Role::Viewer),
+    ("Diagnose", Role::Viewer),
+    ("ApplyDocument", Role::Admin),
+    ("ConfirmCatalog", Role::Operator),
+    ("SetWeight", Role::Operator),
+    ("ResetWeight", Role::Operator),
+    ("Drain", Role::Operator),
+    ("Undrain", Role::Operator),
+    ("CreateKey", Role::Admin),
+    ("ListKeys", Role::Admin),
+    ("RevokeKey", Role::Admin),
+    ("WithdrawModel", Role::Operator),
+    ("RestoreModel", Role::Operator),
+];
+
+/// Roles that a router's own configuration gives, by the name that the history has: `key/ID` or `cert/NAME`.
+pub type Roles = BTreeMap<String, Role>;
+
+/// Who is at the other end of a connection; an extension of each of its requests.
+#[derive(Clone, Debug)]
+pub struct AdminPeer {
+    /// Its address.
+    pub address: IpAddr,
+    /// What its certificate calls it, when it showed one that the port's authority signed.
+    pub names: Arc<[String]>,
+}
+
+/// What every call at this router's entrance is held to.
+pub struct Entrance {
+    router: Arc<Router>,
+    roles: Roles,
+    meter: Meter,
+}
+
+impl Entrance {
+    /// The entrance of a router whose configuration gives these roles.
+    pub fn new(router: Arc<Router>, roles: Roles) -> Arc<Self> {
+        Arc::new(Self { router, roles, meter: Meter })
+    }
+
+    /// Who asks, if they may ask for this.
+    fn admit(&self, rpc: &Rpc, headers: &HeaderMap, peer: &AdminPeer) -> Result<Admitted, Status> {
+        let view = self.router.view.load_full();
+        let (name, own, holder) = self.identify(&view, headers, peer)?;
+        let role = own.max(self.roles.get(&name).copied());
+        if role < Some(rpc.least) {
+            return Err(refusal::role_too_low(&name, role, rpc.name, rpc.least));
+        }
+        Ok(Admitted { view, holder, name })
+    }
+
+    /// The name, the role that a key's record gives, and whose limits hold. A key that was sent says who its
+    /// sender is, whatever certificate the connection has; one that does not open is not made up for by that.
+    fn identify(
+        &self,
+        view: &View,
+        headers: &HeaderMap,
+        peer: &AdminPeer,
+    ) -> Result<(String, Option<Role>, Arc<KeyHolder>), Status> {
+        let credential = headers.get(AUTHORIZATION).or_else(|| headers.get("x-api-key"));
+        if credential.is_some() || peer.names.is_empty() {
+            let holder = view.keyring.authenticate(credential, peer.address);
+            let holder = holder.map_err(|r| refusal::rejected(&r))?;
+            return Ok((format!("key/{}", holder.tenant.key), holder.access.role, holder));
+        }
+        let mut names = peer.names.iter().map(|name| format!("cert/{name}"));
+        let known = names.find(|name| self.roles.contains_key(name));
+        let name = known.unwrap_or_else(|| {
+            let first = peer.names.first().map(String::as_str).unwrap_or_default();
+            format!("cert/{first}")
+        });
+        Ok((name, None, KeyHolder::without_key()))
+    }
+
+    /// Writes down how a call ended. Reads that were answered are only counted: they change nothing, and a
+    /// terminal that watches makes one every second.
+    fn record(&self, rpc: &Rpc, who: &str, peer: IpAddr, said: Option<&Status>) {
+        let outcome = Outcome::of(said.map(Status::code));
+        self.meter.called(rpc.name, outcome);
+        let (rpc_name, outcome) = (rpc.name, outcome.as_str());
+        match said {
+            None if rpc.least == Role::Viewer => {}
+            None => {
+                tracing::info!(target: "audit", who, rpc = rpc_name, %peer, outcome, "admin call")
+            }
+            Some(status) => {
+                let why = status.message();
+                tracing::warn!(target: "audit", who, rpc = rpc_name, %peer, outcome, why, "admin call");
+            }
+        }
+    }
+}
+
+/// A call of the admin API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rpc {
+    name: &'static str,
+    least: Role,
+}
+
+impl Rpc {
+    /// The call that a request's path names; anything unknown is for the highest role.
+    fn of(path: &str) -> Self {
+        let asked = path.rsplit('/').next().unwrap_or_default();
+        let known = LEAST.iter().find(|(name, _)| *name == asked);
+        known.map_or(Self { name: "other", least: Role::Admin }, |(name, least)| Self {
+            name,
+            least: *least,
+        })
+    }
+}
+
+/// The admin service behind its entrance, still under its own name.
+#[derive(Clone)]
+pub struct Gate<S> {
+    service: S,
+    entrance: Arc<Entrance>,
+}
+
+impl<S> Gate<S> {
+    /// Puts the entrance before the service.
+    pub fn new(service: S, entrance: Arc<Entrance>) -> Self {
+        Self { service, entrance }
+    }
+}
+
+impl<S> NamedService for Gate<S> {
+    const NAME: &'static str = <AdminServiceServer<Admin> as NamedService>::NAME;
+}
+
+impl<B, S> Service<Request<B>> for Gate<S>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let rpc = Rpc::of(request.uri().path());
+        let peer = peer(request.extensions());
+        let entrance = Arc::clone(&self.entrance);
+        match entrance.admit(&rpc, request.headers(), &peer) {
+            Err(refused) => {
+                entrance.record(&rpc, "-", peer.address, Some(&refused));
+                Box::pin(std::future::ready(Ok(refused.into_http())))
+            }
+            Ok(admitted) => {
+                let who = admitted.name();
+                request.extensions_mut().insert(admitted);
+                let answering = self.service.call(request);
+                Box::pin(async move {
+                    let answer = answering.await?;
+                    let said = Status::from_header_map(answer.headers());
+                    let said = said.filter(|status| status.code() != Code::Ok);
+                    entrance.record(&rpc, &who, peer.address, said.as_ref());
+                    Ok(answer)
+                })
+            }
+        }
+    }
+}
+
+/// Who is at the other end. A request that came in another way comes from nowhere and shows nothing.
+fn peer(extensions: &Extensions) -> AdminPeer {
+    let known = extensions.get::<AdminPeer>().cloned();
+    known.unwrap_or_else(|| AdminPeer { address: IpAddr::from([0; 16]), names: Arc::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    #[test]
+    fn every_call_of_the_contract_has_its_role() {
+        let set = FileDescriptorSet::decode(trunkline_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let services = set.file.iter().filter(|f| f.package() == "trunkline.admin.v1");
+        let methods = services.flat_map(|f| &f.service).flat_map(|s| &s.method);
+        let mut named: Vec<&str> = methods.map(|method| method.name()).collect();
+        let mut known: Vec<&str> = LEAST.iter().map(|(name, _)| *name).collect();
+        named.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(known, named);
+    }
+
+    #[test]
+    fn what_is_not_known_is_for_the_highest_role() {
+        assert_eq!(Rpc::of("/trunkline.admin.v1.AdminService/ListDrains").least, Role::Viewer);
+        assert_eq!(Rpc::of("/trunkline.admin.v1.AdminService/Undrain").least, Role::Operator);
+        for path in ["/trunkline.admin.v1.AdminService/Surprise", "/", "", "/x/GetStatus/"] {
+            assert_eq!(Rpc::of(path).least, Role::Admin, "{path}");
+        }
+    }
+}
