@@ -42,8 +42,10 @@ async fn a_drain_under_open_streams_cuts_none_lets_no_call_in_and_counts_down() 
     until("all streams are at the provider", async || a.saw("m").len() == STREAMS).await;
     let operators: Vec<Operator> = cluster.routers.iter().map(Operator::at).collect();
     operators[0].sees(&["drain", "provider/a", "--reason", "maintenance", "--force"]);
-    let applied = async || drain_of(&operators[1], "provider/a")["applied"] == true;
-    until("every router has applied it", applied).await;
+    for operator in &operators {
+        let applied = async || drain_of(operator, "provider/a")["applied"] == true;
+        until("every router knows that every router has applied it", applied).await;
+    }
     let seen = a.saw("m").len();
     for number in 0..CALLS_AFTER {
         let reply = cluster.routers[number % 3].client().chat(&chat("m")).await;
