@@ -259,7 +259,7 @@ impl Prober {
         let errand_ms =
             if self.errand_under_way { u64::MAX } else { self.publisher.next_wake_ms() };
         let test_ms = self.self_test_ms.unwrap_or(u64::MAX);
-        let due_ms = self.cycle.next_wake_ms().min(errand_ms).min(test_ms);
+        let due_ms = self.cycle.next_wake_ms(now_ms).min(errand_ms).min(test_ms);
         self.clock.at(due_ms.max(now_ms + SLEEP_MIN_MS))
     }
 }

@@ -163,6 +163,7 @@ impl Cycle {
 
     /// Lets time work. Call it whenever [`Self::next_wake_ms`] has come, or more often.
     pub fn tick(&mut self, now_ms: u64) {
+        self.ripen(now_ms);
         if now_ms < self.tick_ms {
             return;
         }
@@ -182,11 +183,23 @@ impl Cycle {
         self.telemetry.state(self.own, self.watched.values().map(|w| w.voter.vote()));
     }
 
+    /// Lets suspicions become verdicts as soon as they may: a tick's wait would be a tenth of a detection.
+    fn ripen(&mut self, now_ms: u64) {
+        let ripe = |w: &Watched| w.voter.ripe_ms().is_some_and(|at| at <= now_ms);
+        let ids: Vec<EndpointId> =
+            self.watched.iter().filter(|(_, w)| ripe(w)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.tell(id, Event::Tick, now_ms);
+        }
+    }
+
     /// When there is something to do again without anything happening.
-    pub fn next_wake_ms(&self) -> u64 {
+    pub fn next_wake_ms(&self, now_ms: u64) -> u64 {
         let free = self.under_way < PROBES_AT_ONCE;
         let probes = self.watched.values().filter(|w| free && w.target.is_some());
-        probes.map(next_probe_ms).min().unwrap_or(u64::MAX).min(self.tick_ms)
+        let ripe =
+            self.watched.values().filter_map(|w| w.voter.ripe_ms()).filter(|at| *at > now_ms);
+        probes.map(next_probe_ms).chain(ripe).min().unwrap_or(u64::MAX).min(self.tick_ms)
     }
 
     /// Publish: a new life has begun, in which nothing was said yet.

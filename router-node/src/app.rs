@@ -1,21 +1,15 @@
 //! The wiring: which tasks a router is made of, and in which order they start and end.
 
+mod ports;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
-use trunkline_runtime::certificate;
 use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::readiness::Readiness;
-use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
 use trunkline_runtime::telemetry::{Logs, MetricsHandle, init_logs, init_metrics};
-use trunkline_runtime::tls::{ServerTls, TlsFiles};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
 use trunkline_store::port::Store;
 use trunkline_store::{
@@ -24,19 +18,19 @@ use trunkline_store::{
 };
 
 use crate::admin::Admin;
-use crate::admin::access::AdminPeer;
 use crate::admin::keeper;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
 use crate::generations::Background;
-use crate::ingress::grpc::{self, Health};
-use crate::ingress::http::Public;
 use crate::page::{self, Source, TagCosts};
 use crate::pipeline::Router;
 use crate::register::{Identity, Registrar, Registration};
 use crate::serve::{self, Parts, Setup};
 use crate::telemetry::{Applied, BUCKETS};
+
+pub use ports::Listeners;
+use ports::{serve_admin, serve_public};
 
 /// How often gauges are set.
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
@@ -46,38 +40,6 @@ const BOOT_PATIENCE: Duration = Duration::from_secs(2);
 const FILL_EVERY: Duration = Duration::from_secs(1);
 /// Longer than the drain may take, so that tasks end by themselves.
 const JOIN_MARGIN: Duration = Duration::from_secs(5);
-
-/// The listeners of a router, bound before anything is promised.
-pub struct Listeners {
-    /// Callers'.
-    pub public: TcpListener,
-    /// Operations.
-    pub ops: TcpListener,
-    /// Administrators'.
-    pub admin: TcpListener,
-}
-
-impl Listeners {
-    /// Binds all three.
-    ///
-    /// # Errors
-    /// Names the address that cannot be had.
-    pub async fn bind(
-        public: SocketAddr,
-        ops: SocketAddr,
-        admin: SocketAddr,
-    ) -> Result<Self, BoxError> {
-        let bind = |name: &'static str, address: SocketAddr| async move {
-            let bound = TcpListener::bind(address).await;
-            bound.map_err(|e| BoxError::from(format!("cannot listen on {address} ({name}): {e}")))
-        };
-        Ok(Self {
-            public: bind("--listen", public).await?,
-            ops: bind("--ops", ops).await?,
-            admin: bind("--admin", admin).await?,
-        })
-    }
-}
 
 /// Logs and metrics of this process.
 pub struct Observability {
@@ -303,83 +265,6 @@ fn disk(config: &StoreConfig) -> Option<Disk> {
             snapshot_dir.as_ref().map(|dir| Disk::new(DiskSnapshot::new(dir, endpoints)))
         }
     }
-}
-
-fn limits(config: &Config) -> ServerLimits {
-    ServerLimits {
-        max_connections: config.limits.connections,
-        max_concurrent_streams: config.limits.streams_per_connection,
-        max_connection_age: config.limits.connection_age_ms.map(Duration::from_millis),
-        drain_delay: Duration::from_millis(config.drain.wait_ms),
-        drain_grace: Duration::from_millis(config.drain.grace_ms),
-        ..ServerLimits::default()
-    }
-}
-
-fn tls(
-    tasks: &mut Tasks,
-    name: &'static str,
-    files: Option<&TlsFiles>,
-    shutdown: &Shutdown,
-) -> Result<Option<Arc<ServerTls>>, BoxError> {
-    let Some(files) = files else { return Ok(None) };
-    let tls = ServerTls::load(files.clone())?;
-    tasks.spawn(name, Arc::clone(&tls).watch(shutdown.clone()));
-    Ok(Some(tls))
-}
-
-fn serve_public(
-    tasks: &mut Tasks,
-    config: &Config,
-    listener: TcpListener,
-    router: &Arc<Router>,
-    shutdown: &Shutdown,
-) -> Result<(), BoxError> {
-    let tls = tls(tasks, "certificates", config.tls.as_ref(), shutdown)?;
-    let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let health = Health::default();
-    tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
-    let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
-    let max_body_bytes = config.limits.body_bytes;
-    let public = Arc::new(Public { router: Arc::clone(router), grpc, max_body_bytes });
-    let make = move |peer: &server::Peer| {
-        let (public, peer) = (Arc::clone(&public), peer.address.ip());
-        service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request, peer))
-    };
-    tasks.spawn("public", server::serve(listener, options, make, shutdown.clone()));
-    Ok(())
-}
-
-fn serve_admin(
-    tasks: &mut Tasks,
-    config: &Config,
-    listener: TcpListener,
-    api: Admin,
-    shutdown: &Shutdown,
-) -> Result<(), BoxError> {
-    let tls = tls(tasks, "admin certificates", config.admin_tls.as_ref(), shutdown)?;
-    let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let routes = api.routes(config.admin_roles.clone());
-    let make = move |peer: &server::Peer| {
-        let certificate = peer.certificate.as_ref();
-        let names = certificate.map(|shown| certificate::names(shown)).unwrap_or_default();
-        let peer = AdminPeer { address: peer.address.ip(), names: names.into() };
-        let known = routes.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer.clone());
-            request
-        });
-        hyper_util::service::TowerToHyperService::new(known)
-    };
-    tasks.spawn("admin", server::serve(listener, options, make, shutdown.clone()));
-    Ok(())
-}
-
-/// Says over gRPC that calls are taken, and no longer so from the shutdown on.
-async fn tell_health(health: Health, shutdown: Shutdown) -> Result<(), BoxError> {
-    health.serving().await;
-    shutdown.wait().await;
-    health.draining().await;
-    Ok(())
 }
 
 /// Sets the gauges once a second.

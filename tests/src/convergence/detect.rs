@@ -7,15 +7,23 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use trunkline_core::observation::Vote;
+use trunkline_spec::observation::decode_observation;
+use trunkline_store::KeyValue;
+use trunkline_store::keys::OBSERVATIONS;
 
 use super::Options;
 use super::times::Times;
-use crate::cluster::{Cluster, Paths, Table, Tally, Verdict};
+use crate::cluster::{Cluster, Paths, Table, Tally, Verdict, endpoint, until};
 use crate::provider::Provider;
 
-/// Providers of the one model. Each trial kills the one that has been well for longest, so that those before
-/// have time to recover, and never so many are ill that their routers doubt the probers.
-const PROVIDERS: u32 = 12;
+/// Providers of the one model, at least. Each trial kills the one that has been well for longest.
+const PROVIDERS_MIN: u32 = 12;
+/// How often a provider is killed at most: what falls a third time is kept out for minutes.
+const DEATHS_EACH: u32 = 2;
+/// A trial begins while at most this part of the providers is ill, a third: half of a model at most is called
+/// down, and then the next death would show as a weight alone.
+const ILL_DIVISOR: usize = 3;
 /// Members of etcd.
 const ETCD: usize = 3;
 /// Zones.
@@ -40,7 +48,7 @@ pub struct Detected {
 /// Measures.
 pub async fn measure(options: &Options) -> Detected {
     let mut providers = Vec::new();
-    for number in 0..PROVIDERS {
+    for number in 0..options.trials.div_ceil(DEATHS_EACH).max(PROVIDERS_MIN) {
         providers.push(Provider::start(&format!("provider-{number}")).await.serving(MODEL));
     }
     let all: Vec<&Provider> = providers.iter().collect();
@@ -50,7 +58,9 @@ pub async fn measure(options: &Options) -> Detected {
     let load = cluster.load(MODEL, 1, PAUSE);
     let (mut times, mut digests_equal) = (Times::default(), true);
     for victim in providers.iter().cycle().take(options.trials as usize) {
-        cluster.wait_for(&victim.id, Verdict::Up).await;
+        until("it is well", async || well(&cluster, &victim.id).await).await;
+        let few = async || ill(&cluster).await <= providers.len() / ILL_DIVISOR;
+        until("few are ill", few).await;
         let began = Instant::now();
         victim.sim.kill();
         down_everywhere(&cluster, &victim.id).await;
@@ -59,6 +69,27 @@ pub async fn measure(options: &Options) -> Detected {
         victim.sim.revive().expect("its port is its own");
     }
     Detected { times, tally: load.stop().await, digests_equal }
+}
+
+/// Up for every router and for every prober that watches it: what recovers is down again at its first failure,
+/// which would measure something else.
+async fn well(cluster: &Cluster, provider: &str) -> bool {
+    let id = endpoint(provider, MODEL);
+    let records = cluster.etcd.list(OBSERVATIONS).await.entries;
+    let about = records.iter().filter(|record| record.key.ends_with(id.as_str()));
+    let vote = |record: &KeyValue| decode_observation(&record.value).expect("an observation").vote;
+    let up = about.map(vote).all(|vote| vote == Vote::Up);
+    up && cluster.verdicts(provider).await.iter().all(|verdict| *verdict == Verdict::Up)
+}
+
+/// Providers that any router finds anything but up.
+async fn ill(cluster: &Cluster) -> usize {
+    let mut ill = 0;
+    for provider in &cluster.providers {
+        let verdicts = cluster.verdicts(&provider.id).await;
+        ill += usize::from(verdicts.iter().any(|verdict| *verdict != Verdict::Up));
+    }
+    ill
 }
 
 async fn down_everywhere(cluster: &Cluster, provider: &str) {

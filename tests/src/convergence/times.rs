@@ -36,7 +36,9 @@ impl Times {
 impl fmt::Display for Times {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [min, max] = [1, 100].map(|percent| self.quantile_ms(percent));
-        write!(out, "min {min}, p50 {}, p99 {}, max {max}", self.p50_ms(), self.p99_ms())
+        write!(out, "min {min}, p50 {}, p99 {}, max {max}", self.p50_ms(), self.p99_ms())?;
+        let ms = |time: &Duration| time.as_millis().to_string();
+        write!(out, "; in order: {}", self.0.iter().map(ms).collect::<Vec<_>>().join(" "))
     }
 }
 

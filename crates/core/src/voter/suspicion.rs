@@ -1,6 +1,6 @@
 //! How long a suspicion lasts before it may become a verdict: the shorter, the more observers share it.
 
-use crate::voter::Voter;
+use crate::voter::{Phase, Voter};
 
 /// The longest wait between suspicion and verdict: for the only one that suspects.
 pub(super) const SUSPICION_MAX_MS: u64 = 10_000;
@@ -10,6 +10,19 @@ const SUSPICION_MIN_MS: u64 = 1_000;
 const LOG2_Q16: [u64; 8] = [0, 65_536, 103_872, 131_072, 152_170, 169_408, 183_983, 196_608];
 
 impl Voter {
+    /// When a suspicion may become a verdict: [`crate::voter::Event::Tick`] then. `None` without one.
+    pub fn ripe_ms(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Suspect { since_ms, .. } => Some(since_ms.saturating_add(self.suspicion_ms())),
+            Phase::Unseen
+            | Phase::Up { .. }
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::Recovering { .. }
+            | Phase::Config { .. } => None,
+        }
+    }
+
     /// `max(1 s, 10 s − 9 s · log2(c + 1) / log2(k))` for c others of k observers that suspect too, longer
     /// for a prober in doubt of itself.
     pub(super) fn suspicion_ms(&self) -> u64 {

@@ -46,7 +46,11 @@ impl World {
             true => u64::MAX,
             false => process.publisher.next_wake_ms(),
         };
-        let local_ms = process.cycle.next_wake_ms().min(errand_ms).min(process.self_test_ms);
+        let local_ms = process
+            .cycle
+            .next_wake_ms(clock.local_ms(now_ms))
+            .min(errand_ms)
+            .min(process.self_test_ms);
         let wake_ms = clock.moment_ms(local_ms).max(now_ms + REST_MS);
         if process.wake_ms <= now_ms || wake_ms < process.wake_ms {
             process.wake_ms = wake_ms;
