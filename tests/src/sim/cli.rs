@@ -71,7 +71,10 @@ pub fn run(cli: &Cli) -> ExitCode {
 }
 
 fn print_figures() -> ExitCode {
-    for each_ms in [1_000, 5_000, 10_000, 20_000, 30_000, 60_000, 90_000, 120_000] {
+    for each_ms in [
+        1_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 65_000, 75_000, 90_000,
+        110_000, 120_000,
+    ] {
         for calls in [0, 3] {
             let changes = figures::verdict_changes_of_a_flapping_provider(each_ms, calls);
             println!(

@@ -3,7 +3,7 @@
 use health_prober::evidence::{Batch, Seen, Traffic};
 use trunkline_core::assess::Table;
 use trunkline_core::id::{EndpointId, RouterId};
-use trunkline_core::snapshot::Weight;
+use trunkline_core::snapshot::{Verdict, Weight};
 
 use super::{BEAT_MS, What, World};
 use crate::sim::demand;
@@ -63,7 +63,7 @@ impl World {
     fn count_changes(&mut self, before: Option<&Table>, after: &Table) {
         for (id, row) in &after.rows {
             let old = before.and_then(|table| table.rows.get(id));
-            if old.is_some_and(|old| old.verdict != row.verdict) {
+            if old.is_some_and(|old| of_the_cluster(old.verdict) != of_the_cluster(row.verdict)) {
                 *self.books.verdict_changes.entry(*id).or_default() += 1;
             }
         }
@@ -116,4 +116,9 @@ impl World {
             }
         }
     }
+}
+
+/// The verdict of all zones: where only one zone finds it down, the cluster finds it up.
+fn of_the_cluster(verdict: Verdict) -> Verdict {
+    if verdict == Verdict::ZoneDown { Verdict::Up } else { verdict }
 }
