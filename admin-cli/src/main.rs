@@ -14,6 +14,10 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(run(cli, &mut anstream::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the answer, `head` for example, has enough of it.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(failure) => report(&failure),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use trunkline_tests::provider::Provider;
@@ -77,4 +77,14 @@ async fn an_imported_configuration_starts_a_router() {
     check.args(["--catalog", "catalog.json", "--policy", "policy.json"]);
     let checked = check.output().unwrap();
     assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn whoever_has_read_enough_may_leave() {
+    let mut command = Command::new(beside("admin-cli"));
+    command.args(["schema", "catalog"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
