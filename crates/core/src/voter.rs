@@ -60,8 +60,9 @@ enum Phase {
     Degraded {
         since_ms: u64,
     },
-    /// `works_since_ms` is when it began to work again, back-off or not.
+    /// `live` where live calls failed, too; `works_since_ms` is when it began to work again, back-off or not.
     Down {
+        live: bool,
         until_ms: u64,
         works_since_ms: Option<u64>,
         lists: u32,
@@ -195,9 +196,18 @@ impl Voter {
         self.case.recent_refusals(now_ms)
     }
 
-    /// What the vote rests on.
+    /// What the vote rests on. Calls that work are no part of finding it down.
     pub fn evidence(&self, now_ms: u64) -> Evidence {
-        self.case.evidence(now_ms)
+        let told = self.case.evidence(now_ms);
+        match self.phase {
+            Phase::Down { live, .. } => Evidence { passive: live, ..told },
+            Phase::Unseen
+            | Phase::Up { .. }
+            | Phase::Suspect { .. }
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. }
+            | Phase::Config { .. } => told,
+        }
     }
 
     fn take_in(&mut self, event: Event, now_ms: u64) -> News {
@@ -253,7 +263,7 @@ impl Voter {
                     self.phase = Phase::Up { since_ms: now_ms };
                 }
             }
-            Phase::Down { until_ms, works_since_ms, lists, generations } => {
+            Phase::Down { until_ms, works_since_ms, lists, generations, .. } => {
                 works_since_ms.get_or_insert(now_ms);
                 if now_ms >= *until_ms {
                     match at {
@@ -312,8 +322,8 @@ impl Voter {
     }
 
     fn go_down(&mut self, now_ms: u64) {
-        let until_ms = self.falls.fell(now_ms);
-        self.phase = Phase::Down { until_ms, works_since_ms: None, lists: 0, generations: 0 };
+        let (live, until_ms) = (self.case.live_calls_fail(now_ms), self.falls.fell(now_ms));
+        self.phase = Phase::Down { live, until_ms, works_since_ms: None, lists: 0, generations: 0 };
     }
 
     /// What time and counts alone bring about.

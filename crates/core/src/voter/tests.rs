@@ -297,6 +297,24 @@ fn good_calls_do_not_defend_what_probes_and_the_last_calls_find_dead() {
 }
 
 #[test]
+fn calls_that_work_are_no_part_of_finding_it_down_and_calls_that_fail_are() {
+    let routers = ["r1", "r2", "r3"];
+    for calls_fail in [false, true] {
+        let mut story = Story::of_a_healthy_endpoint();
+        story.tell(Event::Routers(3));
+        story.tell(Event::Peers { suspecting: 2, observers: 3 });
+        if calls_fail {
+            routers.iter().for_each(|router| _ = story.traffic_of(router, 0, 1, 1));
+        }
+        (0..3).for_each(|_| _ = story.fails(FailureKind::Connect));
+        story.after(1_000);
+        assert_eq!(story.vote(), Vote::Down);
+        routers.iter().for_each(|router| _ = story.traffic_of(router, 500, 0, 0));
+        assert_eq!(story.voter.evidence(story.now_ms).passive, calls_fail);
+    }
+}
+
+#[test]
 fn a_router_that_begins_to_fail_asks_for_a_look_and_not_again_and_again() {
     let mut story = Story::of_a_healthy_endpoint();
     story.tell(Event::Routers(3));

@@ -94,8 +94,8 @@ impl Voter {
                 }
             }
             Phase::Suspect { successes, .. } => *successes = 0,
-            Phase::Down { works_since_ms, lists, generations, .. } => {
-                (*works_since_ms, *lists, *generations) = (None, 0, 0);
+            Phase::Down { live, works_since_ms, lists, generations, .. } => {
+                (*live, *works_since_ms, *lists, *generations) = (true, None, 0, 0);
             }
             Phase::Recovering { successes, .. } => {
                 *successes = 0;
