@@ -17,6 +17,9 @@ OTHER_SCREEN = b"\x1b[?1049h"
 USUAL_SCREEN = b"\x1b[?25h\x1b[?1049l"
 CLEAR = b"\x1b[H\x1b[J"
 GREEN = b"\x1b[32m"
+# What tells a program whether to colour, beside its terminal: where the tests run has no say in it.
+OPINIONS = {"CI", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM"}
+SURROUNDINGS = {name: value for name, value in os.environ.items() if name not in OPINIONS}
 
 
 class Terminal:
@@ -30,7 +33,7 @@ class Terminal:
         ends = {"stdin": self.theirs, "stdout": self.theirs, "stderr": self.theirs}
         # Its own terminal, so that Ctrl-C there is for it.
         self.process = subprocess.Popen(
-            [PROGRAM, *words], env={**os.environ, "TERM": "xterm-256color", **environment},
+            [PROGRAM, *words], env={**SURROUNDINGS, "TERM": "xterm-256color", **environment},
             start_new_session=True, preexec_fn=take_terminal, **ends)
 
     def read(self):

@@ -152,7 +152,7 @@ async fn a_terminal_is_left_as_it_was_found_and_coloured_only_if_wanted() {
     // Of Python no more is used than every machine with tests/provision/system.sh has.
     let mut stories = Command::new("python3");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("terminal");
-    stories.arg("-B").arg(folder.join("operator.py")).env_remove("NO_COLOR");
+    stories.arg("-B").arg(folder.join("operator.py"));
     stories.env("ADMIN_CLI", beside("admin-cli")).env("TRUNKLINE_ADMIN_KEY", KEY);
     stories.env("TRUNKLINE_ENDPOINT", format!("http://{}", router.admin));
     let told = tokio::task::spawn_blocking(move || stories.output()).await.unwrap().unwrap();
