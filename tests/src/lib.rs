@@ -30,7 +30,12 @@ pub mod process;
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod router;
 
-#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "fails its test on the spot"
+)]
 pub mod cluster;
 
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
@@ -47,11 +52,15 @@ pub mod client;
 #[expect(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement that fails ends")]
 pub mod convergence;
 
+#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement that fails ends")]
+pub mod rolling;
+
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod operator;
 
 pub mod frames;
 pub mod json;
+mod times;
 
 #[expect(clippy::panic, reason = "fails its test on the spot")]
 pub mod record;

@@ -33,6 +33,7 @@ pub struct Setup {
     store: Value,
     keys: Vec<Value>,
     environment: Vec<(String, String)>,
+    program: PathBuf,
 }
 
 impl Setup {
@@ -47,6 +48,7 @@ impl Setup {
             store: json!({"embedded": {"dir": "data"}}),
             keys: Vec::new(),
             environment: Vec::new(),
+            program: program(),
         };
         setup.key(KEY, json!({"role": "admin"}))
     }
@@ -79,6 +81,12 @@ impl Setup {
         self
     }
 
+    /// Runs this program instead of the one beside the tests.
+    #[must_use]
+    pub fn program(self, program: PathBuf) -> Self {
+        Self { program, ..self }
+    }
+
     /// Adds an API key with these rules.
     #[must_use]
     pub fn key(mut self, secret: &str, rules: Value) -> Self {
@@ -105,7 +113,7 @@ impl Setup {
     pub async fn begin(self) -> Router {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = self.write(folder.path());
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         command.arg("serve").arg("--config").arg(config).env_clear();
         for provider in &self.providers {
             for (variable, secret) in provider.secrets() {

@@ -22,6 +22,13 @@ const LEARNING: Duration = Duration::from_secs(25);
 /// … and then time in which its refusals are counted: together less than the minute that is promised.
 const COUNTING: Duration = Duration::from_secs(15);
 
+/// A turn of a provider that flaps: long enough to be called down, and up again were it not for its past.
+const FLAP_EVERY: Duration = Duration::from_secs(4);
+/// Its turns: without a memory for falls, each would change the verdict.
+const FLAPS: usize = 16;
+/// Changes of its verdict, at most: what is promised for ten minutes.
+const FLAP_CHANGES_MAX: usize = 6;
+
 async fn providers(prices: [f64; 3]) -> Vec<Provider> {
     let mut providers = Vec::new();
     for (id, price) in ["alpha", "beta", "gamma"].into_iter().zip(prices) {
@@ -73,6 +80,31 @@ async fn a_slow_provider_gets_less_and_is_not_ejected() {
     .await;
     let [slow, fast] = ["alpha", "beta"].map(|id| cluster.provider(id).saw("m").len());
     assert!(slow > 0 && slow * 2 < fast, "alpha got {slow} calls, beta {fast}");
+    cluster.agree().await;
+    load.stop_without_loss().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flapping_provider_is_soon_left_alone_and_costs_no_call() {
+    let cluster = plan([1.0; 3]).await.start().await;
+    let load = cluster.load("m", 2, PAUSE);
+    let (alpha, mut verdicts) = (cluster.provider("alpha"), vec![Verdict::Up]);
+    for turn in 0..FLAPS {
+        if turn % 2 == 0 {
+            alpha.sim.kill();
+        } else {
+            alpha.sim.revive().expect("its port is its own");
+        }
+        // Looked at all the time: what changes and changes back within a turn counts, too.
+        keeps("it is looked at", FLAP_EVERY, async || {
+            verdicts.push(cluster.tables[0].row("alpha").await.verdict());
+            verdicts.dedup();
+            true
+        })
+        .await;
+    }
+    assert!(verdicts.contains(&Verdict::Down), "it was never noticed: nothing was tested");
+    assert!(verdicts.len() - 1 <= FLAP_CHANGES_MAX, "{verdicts:?}");
     cluster.agree().await;
     load.stop_without_loss().await;
 }

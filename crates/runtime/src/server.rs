@@ -76,8 +76,9 @@ where
     type Payload = B;
 }
 
-/// Serves until the shutdown, then drains: it goes on accepting for `drain_delay`, stops, tells
-/// every connection to finish, and drops those that have not after `drain_grace`.
+/// Serves until the shutdown, then drains: it goes on accepting for `drain_delay`, while answers over HTTP/1.1 ask
+/// for another connection; stops, tells every connection to finish, and drops those that have not after
+/// `drain_grace`.
 ///
 /// `make_service` is called once a connection, after the TLS handshake.
 ///
@@ -96,7 +97,7 @@ where
     let limits = options.limits.clone();
     let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let mut lifetimes = Lifetimes::new(limits.max_connection_age);
-    let connector = Arc::new(Connector::new(options, make_service));
+    let connector = Arc::new(Connector::new(options, make_service, shutdown.clone()));
     let live = Live::default();
     let mut stop = std::pin::pin!(stop_accepting(shutdown, limits.drain_delay));
     loop {

@@ -9,12 +9,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use trunkline_store::keys::ROOT;
-use trunkline_store::{Etcd, EtcdOptions, Listing, Store};
+use trunkline_store::{Etcd, EtcdOptions, Expect, Listing, Store, Txn};
 
 use super::network::Network;
 use super::until;
 use crate::client::Client;
 use crate::process::{Process, etcd_program};
+
+/// How much a member takes: many times what any test writes, and soon filled by the one that fills it.
+const QUOTA_BYTES: usize = 64 * 1024 * 1024;
+/// What it is filled with at a time: less than the largest request that etcd takes.
+const FILLING_BYTES: usize = 1024 * 1024;
 
 /// A cluster of etcd.
 pub struct Members {
@@ -215,20 +220,33 @@ impl Members {
         self.ask(self.leader().await, "/v3/kv/compaction", asked).await;
     }
 
-    /// Raises the alarm that etcd raises itself when its quota is used up: writes are refused from now on.
+    /// Writes until etcd has no space left and refuses; what it has is all there. From now on it refuses writes.
+    ///
+    /// # Panics
+    /// When it does not come to refuse.
     pub async fn run_out_of_space(&self) {
-        self.alarm("ACTIVATE").await;
+        let piece = vec![b'-'; FILLING_BYTES];
+        for key in fillings() {
+            if self.store.put(&key, piece.clone().into(), Expect::Any).await.is_err() {
+                return;
+            }
+        }
+        panic!("etcd took more than its quota");
     }
 
-    /// What an operator does once there is space again.
+    /// What an operator does then: takes out what filled it, compacts, defragments, and ends the alarm.
+    ///
+    /// # Panics
+    /// When etcd does not do it.
     pub async fn have_space_again(&self) {
-        self.alarm("DEACTIVATE").await;
-    }
-
-    async fn alarm(&self, action: &str) {
-        let leader = self.leader().await;
-        let asked = json!({"action": action, "memberID": "0", "alarm": "NOSPACE"});
-        self.ask(leader, "/v3/maintenance/alarm", asked).await;
+        let txn = fillings().fold(Txn::new(), |txn, key| txn.delete(&key));
+        let deleted = self.store.commit(txn).await.expect("etcd deletes when it is full");
+        self.compact(deleted.revision.0).await;
+        for number in 0..self.count() {
+            self.ask(number, "/v3/maintenance/defragment", json!({})).await;
+        }
+        let asked = json!({"action": "DEACTIVATE", "memberID": "0", "alarm": "NOSPACE"});
+        self.ask(self.leader().await, "/v3/maintenance/alarm", asked).await;
     }
 
     async fn ask(&self, number: usize, path: &str, body: Value) -> Value {
@@ -237,6 +255,11 @@ impl Members {
         assert!(reply.status() == 200 || path.ends_with("status"), "{path}: {}", reply.text());
         reply.json()
     }
+}
+
+/// Keys that fill it and one more, away from everything else.
+fn fillings() -> impl Iterator<Item = String> {
+    (0..=QUOTA_BYTES / FILLING_BYTES).map(|number| format!("/filling/{number}"))
 }
 
 impl Member {
@@ -255,6 +278,7 @@ impl Member {
         command.args(["--initial-advertise-peer-urls", &format!("http://{}", self.peer_door)]);
         // The machine does not go down with the test, so what etcd wrote survives its death without this.
         command.arg("--unsafe-no-fsync");
+        command.args(["--quota-backend-bytes", &QUOTA_BYTES.to_string()]);
         command
     }
 }

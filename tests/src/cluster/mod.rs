@@ -72,7 +72,8 @@ pub struct Cluster {
     pub providers: Vec<Provider>,
     /// What lies between all of them.
     pub network: Network,
-    _folder: TempDir,
+    plan: Plan,
+    folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -87,6 +88,23 @@ impl Cluster {
     #[must_use]
     pub fn zone_of(number: usize, zones: usize) -> String {
         format!("zone-{}", number % zones.max(1))
+    }
+
+    /// Starts one more router beside the one with this number, under another name, and waits until it is ready.
+    pub async fn another_router(&self, number: usize) -> Router {
+        let name = format!("router-{number}-anew");
+        self.plan.router(&name, number, &self.etcd, &self.folder).start().await
+    }
+
+    /// Asks a prober to end, and starts it again under its name; waits until it has its voice back.
+    ///
+    /// # Panics
+    /// When it does not end, or does not come back.
+    pub async fn restart_prober(&mut self, number: usize) {
+        self.probers.remove(number).process.end().await;
+        let again = self.plan.start_prober(number, &self.etcd, &self.folder);
+        until("the prober is ready", async || again.is_ready().await).await;
+        self.probers.insert(number, again);
     }
 
     /// Calls a model through every router without end.

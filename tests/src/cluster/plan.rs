@@ -1,6 +1,7 @@
 //! How a cluster is planned and started.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ pub enum Paths {
 }
 
 /// A cluster to be started.
+#[derive(Clone)]
 pub struct Plan {
     routers: usize,
     probers: usize,
@@ -37,6 +39,8 @@ pub struct Plan {
     paths: Paths,
     /// How far off the clocks of processes are, in seconds.
     clocks: BTreeMap<String, i64>,
+    /// Where the programs are, if not beside the tests.
+    programs: Option<PathBuf>,
 }
 
 impl Default for Plan {
@@ -51,6 +55,7 @@ impl Default for Plan {
             config: json!({}),
             paths: Paths::Doors,
             clocks: BTreeMap::new(),
+            programs: None,
         }
     }
 }
@@ -104,6 +109,12 @@ impl Plan {
         Self { paths, ..self }
     }
 
+    /// Runs the programs of this folder instead of those beside the tests.
+    #[must_use]
+    pub fn programs(self, folder: &Path) -> Self {
+        Self { programs: Some(folder.to_owned()), ..self }
+    }
+
     /// Sets the wall clock of a router or prober off, in seconds.
     #[must_use]
     pub fn clock(mut self, name: &str, offset_s: i64) -> Self {
@@ -135,32 +146,17 @@ impl Plan {
         let prober = |number| self.start_prober(number, &etcd, &folder);
         let probers = (0..self.probers).map(prober).collect();
         let tables = routers.iter().map(Table::of).collect();
-        let providers = self.providers;
-        Cluster {
-            routers,
-            tables,
-            probers,
-            etcd,
-            providers,
-            network,
-            _folder: folder,
-            _alone: alone,
-        }
+        let providers = self.providers.clone();
+        // What is started later is what stands beside the tests.
+        let plan = Self { programs: None, ..self };
+        Cluster { routers, tables, probers, etcd, providers, network, plan, folder, _alone: alone }
     }
 
     /// All at once: one after the other, twenty would take long.
     async fn start_routers(&self, etcd: &Members, folder: &TempDir) -> Vec<Router> {
         let mut starts = JoinSet::new();
-        let providers: Vec<&Provider> = self.providers.iter().collect();
         for number in 0..self.routers {
-            let name = format!("router-{number}");
-            let zone = Cluster::zone_of(number, self.zones);
-            let setup = Setup::new(&providers)
-                .policy(self.policy.clone())
-                .config(self.config.clone())
-                .config(json!({"node_id": name, "zone": zone}))
-                .etcd(&etcd.urls())
-                .environment(&self.environment(&name, folder));
+            let setup = self.router(&format!("router-{number}"), number, etcd, folder);
             starts.spawn(async move { (number, setup.start().await) });
         }
         let mut routers = starts.join_all().await;
@@ -168,10 +164,33 @@ impl Plan {
         routers.into_iter().map(|(_, router)| router).collect()
     }
 
-    fn start_prober(&self, number: usize, etcd: &Members, folder: &TempDir) -> Prober {
+    /// A router of this name that stands where the one with this number does.
+    pub(super) fn router(
+        &self,
+        name: &str,
+        number: usize,
+        etcd: &Members,
+        folder: &TempDir,
+    ) -> Setup {
+        let providers: Vec<&Provider> = self.providers.iter().collect();
+        let zone = Cluster::zone_of(number, self.zones);
+        Setup::new(&providers)
+            .policy(self.policy.clone())
+            .config(self.config.clone())
+            .config(json!({"node_id": name, "zone": zone}))
+            .etcd(&etcd.urls())
+            .environment(&self.environment(name, folder))
+            .program(self.program("router-node"))
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| beside(name), |folder| folder.join(name))
+    }
+
+    pub(super) fn start_prober(&self, number: usize, etcd: &Members, folder: &TempDir) -> Prober {
         let name = format!("prober-{number}");
         let zone = Cluster::zone_of(number, self.zones);
-        let mut command = Command::new(beside("health-prober"));
+        let mut command = Command::new(self.program("health-prober"));
         command.env_clear().args(["--id", &name, "--zone", &zone, "--log-format", "json"]);
         command.args(["--etcd-endpoints", &etcd.urls().join(","), "--ops", "127.0.0.1:0"]);
         command.args(["--listen", "127.0.0.1:0"]);

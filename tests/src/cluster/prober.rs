@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::process::Process;
 use crate::router;
 
@@ -20,11 +21,21 @@ pub struct Prober {
 impl Prober {
     /// The sum of a metric over the series whose labels contain `labels`; 0 while it has no operations port yet.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let port = self.process.lines().iter().find_map(|line| operations(line));
-        match port {
+        match self.operations() {
             Some(port) => router::metric(port, name, labels).await,
             None => 0.0,
         }
+    }
+
+    /// Whether it says that it is ready.
+    pub async fn is_ready(&self) -> bool {
+        let Some(address) = self.operations() else { return false };
+        let operations = Client { address, key: String::new() };
+        operations.get("/readyz").await.status() == 200
+    }
+
+    fn operations(&self) -> Option<SocketAddr> {
+        self.process.lines().iter().find_map(|line| operations(line))
     }
 }
 

@@ -9,9 +9,9 @@ use trunkline_core::id::EndpointId;
 use trunkline_core::observation::Vote;
 
 use super::Options;
-use super::times::Times;
 use crate::cluster::{Cluster, Paths, StandIn, Table, endpoint};
 use crate::provider::Provider;
+use crate::times::Times;
 
 /// Providers that the endpoints are spread over, as many for each.
 const PROVIDERS: u32 = 20;

@@ -13,9 +13,9 @@ use trunkline_store::KeyValue;
 use trunkline_store::keys::OBSERVATIONS;
 
 use super::Options;
-use super::times::Times;
 use crate::cluster::{Cluster, Paths, Table, Tally, Verdict, endpoint, until};
 use crate::provider::Provider;
+use crate::times::Times;
 
 /// Providers of the one model, at least. Each trial kills the one that has been well for longest.
 const PROVIDERS_MIN: u32 = 12;

@@ -4,14 +4,13 @@
 
 mod apply;
 mod detect;
-mod times;
 
 use std::io::Write;
 
 use clap::Parser;
 use serde::Serialize;
 
-use times::Times;
+use crate::times::Times;
 
 /// Measures how soon every router of a cluster knows.
 #[derive(Clone, Debug, Parser)]

@@ -7,8 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpStream;
@@ -44,6 +49,7 @@ pub(super) struct Connector<M> {
     tls: Option<Arc<ServerTls>>,
     handshake_timeout: Duration,
     spawner: Spawner,
+    leaving: Shutdown,
     cut: Shutdown,
 }
 
@@ -53,7 +59,8 @@ enum Protocol {
 }
 
 impl<M> Connector<M> {
-    pub(super) fn new(options: ServerOptions, make_service: M) -> Self {
+    /// `leaving` is thrown when the server will soon stop.
+    pub(super) fn new(options: ServerOptions, make_service: M, leaving: Shutdown) -> Self {
         let ServerOptions { limits, tls, spawner } = options;
         Self {
             make_service,
@@ -62,6 +69,7 @@ impl<M> Connector<M> {
             tls,
             handshake_timeout: limits.handshake_timeout,
             spawner,
+            leaving,
             cut: Shutdown::new(),
         }
     }
@@ -157,6 +165,11 @@ impl<M> Connector<M> {
     {
         match protocol {
             Protocol::Http1 => {
+                let leaving = self.leaving.clone();
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let leaving = leaving.clone();
+                    service.call(request).map_ok(move |answer| farewell(answer, &leaving))
+                });
                 let connection = Box::pin(self.http1.serve_connection(io, service));
                 self.finish(connection, retire).await?;
             }
@@ -192,6 +205,16 @@ impl<M> Connector<M> {
             () = self.cut.wait() => Ok(()),
         }
     }
+}
+
+/// Tells a caller over HTTP/1.1 with its answer that the next call needs another connection, from when the server
+/// is asked to end: closed later, between two answers, the connection could swallow a call that is on its way.
+/// HTTP/2 has a frame for that.
+fn farewell<B>(mut answer: Response<B>, leaving: &Shutdown) -> Response<B> {
+    if leaving.is_triggered() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 fn http1_builder(limits: &ServerLimits) -> http1::Builder {

@@ -271,14 +271,26 @@ async fn calls_that_outlive_the_grace_period_are_dropped() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
-async fn the_delay_before_a_drain_still_accepts() {
+async fn the_delay_before_a_drain_still_accepts_and_sends_callers_elsewhere() {
     let limits = ServerLimits { drain_delay: Duration::from_secs(5), ..ServerLimits::default() };
     let server = start(limits, None).await;
     let began = tokio::time::Instant::now();
+    let (mut early, mut streams) = (server.http1().await, server.http2().await);
+    let answer = early.send_request(get("/")).await.unwrap();
+    assert!(!answer.headers().contains_key("connection"));
+    assert_eq!(text(answer).await, "HTTP/1.1 certified=false");
     server.shutdown.trigger();
     let mut late = server.http1().await;
-    let answer = late.send_request(get("/")).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
+    for caller in [&mut early, &mut late] {
+        let answer = caller.send_request(get("/")).await.unwrap();
+        assert_eq!(
+            (answer.status(), &answer.headers()["connection"]),
+            (StatusCode::OK, &"close".parse().unwrap())
+        );
+    }
+    let answer = streams.send_request(get("/")).await.unwrap();
+    assert_eq!((answer.status(), answer.headers().get("connection")), (StatusCode::OK, None));
+    drop(streams);
     server.ended.await.unwrap().unwrap();
     assert!(began.elapsed() >= Duration::from_secs(5));
 }

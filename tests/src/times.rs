@@ -13,6 +13,11 @@ impl Times {
         self.0.push(time);
     }
 
+    /// Adds those of another.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The median, in milliseconds.
     pub fn p50_ms(&self) -> f64 {
         self.quantile_ms(50)
