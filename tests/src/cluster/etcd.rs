@@ -14,6 +14,7 @@ use trunkline_store::{Etcd, EtcdOptions, Expect, Listing, Store, Txn};
 use super::network::Network;
 use super::until;
 use crate::client::Client;
+use crate::json::overlay;
 use crate::process::{Process, etcd_program};
 
 /// How much a member takes: many times what any test writes, and soon filled by the one that fills it.
@@ -245,8 +246,12 @@ impl Members {
         for number in 0..self.count() {
             self.ask(number, "/v3/maintenance/defragment", json!({})).await;
         }
-        let asked = json!({"action": "DEACTIVATE", "memberID": "0", "alarm": "NOSPACE"});
-        self.ask(self.leader().await, "/v3/maintenance/alarm", asked).await;
+        let leader = self.leader().await;
+        let raised = self.ask(leader, "/v3/maintenance/alarm", json!({"action": "GET"})).await;
+        for alarm in raised["alarms"].as_array().expect("an alarm") {
+            let end = overlay(alarm.clone(), json!({"action": "DEACTIVATE"}));
+            self.ask(leader, "/v3/maintenance/alarm", end).await;
+        }
     }
 
     async fn ask(&self, number: usize, path: &str, body: Value) -> Value {
