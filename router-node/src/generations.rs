@@ -96,7 +96,7 @@ struct Desk {
     generations: Arc<Generations>,
     costs: Arc<TagCosts>,
     lines: Option<LineWriter>,
-    line: Vec<u8>,
+    line: String,
     scenes: Scenes,
     journal: Option<Journal>,
 }
@@ -112,7 +112,7 @@ impl Background {
         folder: Option<PathBuf>,
     ) -> Self {
         let scenes = Scenes::counted(Arc::clone(&generations.scenes));
-        let (line, journal) = (Vec::new(), folder.map(Journal::new));
+        let (line, journal) = (String::new(), folder.map(Journal::new));
         let desk = Desk { queue, generations, costs, lines, line, scenes, journal };
         Self(Arc::new(tokio::sync::Mutex::new(desk)))
     }
@@ -165,9 +165,8 @@ impl Desk {
             Entry::Record(record) => {
                 if let Some(lines) = &self.lines {
                     self.line.clear();
-                    if log_line::write(&record, &mut self.line).is_ok() {
-                        lines.write_line(&self.line);
-                    }
+                    log_line::write(&record, &mut self.line);
+                    lines.write_line(self.line.as_bytes());
                 }
                 self.costs.add(&record);
                 let kept = Arc::new(Kept::new(record, &mut self.scenes));

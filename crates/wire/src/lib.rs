@@ -9,6 +9,7 @@ mod json;
 pub mod answer;
 pub mod chunk;
 pub mod error;
+pub mod fields;
 pub mod models;
 pub mod operation;
 pub mod pico;

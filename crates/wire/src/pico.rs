@@ -30,7 +30,7 @@ pub(crate) fn push_usd(text: &mut String, pico_usd: u64) {
 }
 
 /// Appends a whole number.
-pub(crate) fn push_number(text: &mut String, number: u64) {
+pub fn push_number(text: &mut String, number: u64) {
     let mut digits = [b'0'; MAX_DIGITS];
     let used = write_digits(number, &mut digits).max(1);
     push_digits(text, digits.get(MAX_DIGITS - used..).unwrap_or_default());
@@ -52,7 +52,8 @@ fn write_digits(mut number: u64, digits: &mut [u8]) -> usize {
 }
 
 fn push_digits(text: &mut String, digits: &[u8]) {
-    text.extend(digits.iter().map(|digit| char::from(*digit)));
+    // Digits are text.
+    text.push_str(std::str::from_utf8(digits).unwrap_or_default());
 }
 
 /// The decimal number `text` times 10^`scale`, rounded down; the largest value when it does not fit.

@@ -1,71 +1,58 @@
 //! What the log says of a call: one line, when its record is closed.
 
-use serde::ser::{SerializeSeq, Serializer};
-use trunkline_wire::models::Usd;
+use trunkline_wire::fields::{Fields, push_text};
+use trunkline_wire::pico::push_number;
 use uuid::Uuid;
 
 use crate::ledger::Record;
 use crate::view::View;
 
-/// One line of JSON. The decision is left out: it is large, and `GET /v1/generation` has it.
-pub(super) fn write(record: &Record, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    #[derive(serde::Serialize)]
-    struct Line<'a> {
-        timestamp_ms: u64,
-        level: &'static str,
-        message: &'static str,
-        generation: Uuid,
-        request_id: &'a str,
-        key: Option<&'a str>,
-        operation: &'a str,
-        model: &'a str,
-        endpoint: Option<&'a str>,
-        outcome: &'a str,
-        error_type: Option<&'a str>,
-        revision: Option<u64>,
-        #[serde(serialize_with = "write_attempts")]
-        attempts: &'a Record,
-        tokens_in: u64,
-        tokens_out: u64,
-        cost_usd: Usd,
-        first_content_ms: Option<u64>,
-        took_ms: u64,
-    }
+/// One object of JSON. The decision is left out: it is large, and `GET /v1/generation` has it.
+///
+/// Every call writes one: serialised field by field it took a twelfth of a call's instructions.
+pub(super) fn write(record: &Record, to: &mut String) {
     let view = record.decision.as_ref().map(|decision| &*decision.view);
     let tokens = record.settlement.map(|s| s.tokens).unwrap_or_default();
-    let line = Line {
-        timestamp_ms: record.arrived_unix_ms,
-        level: "INFO",
-        message: "call",
-        generation: record.generation,
-        request_id: &record.request_id,
-        key: record.key.as_ref().map(|holder| holder.tenant.key.as_str()),
-        operation: record.operation.name(),
-        model: &record.model,
-        endpoint: record.serving_endpoint().and_then(|at| name_at(view?, at)),
-        outcome: record.ending.as_str(),
-        error_type: record.error.map(|error| error.row().name),
-        revision: view.map(|view| view.snapshot.revision),
-        attempts: record,
-        tokens_in: tokens.input,
-        tokens_out: tokens.output,
-        cost_usd: Usd(record.settlement.map_or(0, |s| s.cost.total().0)),
-        first_content_ms: record.first_content_ms,
-        took_ms: record.took_ms,
-    };
-    serde_json::to_writer(to, &line)
+    let endpoint = record.serving_endpoint().and_then(|at| name_at(view?, at));
+    let mut line = Fields::begin(to);
+    line.number("timestamp_ms", record.arrived_unix_ms);
+    line.text("level", "INFO");
+    line.text("message", "call");
+    line.text(
+        "generation",
+        record.generation.hyphenated().encode_lower(&mut Uuid::encode_buffer()),
+    );
+    line.text("request_id", &record.request_id);
+    line.text_or_null("key", record.key.as_ref().map(|holder| holder.tenant.key.as_str()));
+    line.text("operation", record.operation.name());
+    line.text("model", &record.model);
+    line.text_or_null("endpoint", endpoint);
+    line.text("outcome", record.ending.as_str());
+    line.text_or_null("error_type", record.error.map(|error| error.row().name));
+    line.number_or_null("revision", view.map(|view| view.snapshot.revision));
+    write_attempts(record, view, line.value("attempts"));
+    line.number("tokens_in", tokens.input);
+    line.number("tokens_out", tokens.output);
+    line.usd("cost_usd", record.settlement.map_or(0, |s| s.cost.total().0));
+    line.number_or_null("first_content_ms", record.first_content_ms);
+    line.number("took_ms", record.took_ms);
+    line.end();
 }
 
 /// Each try as endpoint, outcome and milliseconds.
-fn write_attempts<S: Serializer>(record: &Record, to: S) -> Result<S::Ok, S::Error> {
-    let view = record.decision.as_ref().map(|decision| &*decision.view);
-    let mut list = to.serialize_seq(Some(record.attempts.len()))?;
-    for attempt in &record.attempts {
+fn write_attempts(record: &Record, view: Option<&View>, to: &mut String) {
+    to.push('[');
+    for (number, attempt) in record.attempts.iter().enumerate() {
+        to.push_str(if number == 0 { "[" } else { ",[" });
         let endpoint = view.and_then(|view| name_at(view, attempt.endpoint));
-        let outcome = attempt.failure.map_or("ok", |kind| kind.as_str());
-        list.serialize_element(&(endpoint.unwrap_or_default(), outcome, attempt.took_ms))?;
+        push_text(to, endpoint.unwrap_or_default());
+        to.push(',');
+        push_text(to, attempt.failure.map_or("ok", |kind| kind.as_str()));
+        to.push(',');
+        push_number(to, attempt.took_ms);
+        to.push(']');
     }
-    list.end()
+    to.push(']');
 }
 
 fn name_at(view: &View, endpoint: usize) -> Option<&str> {
