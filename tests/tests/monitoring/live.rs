@@ -32,7 +32,7 @@ async fn cluster() -> Cluster {
     let gamma = Provider::start("gamma").await.serving("m");
     let plan = Cluster::plan().routers(2).probers(3).zones(3);
     let cluster = plan.providers(&[&alpha, &beta, &gamma]).start().await;
-    alpha.fails_for("broken", Fault::Status { status: 500, body: None });
+    alpha.fails_for("broken", Fault::Reset);
     cluster
 }
 
