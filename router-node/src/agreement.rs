@@ -51,7 +51,8 @@ impl Agreement {
         let others = self.others.load();
         let mut differing = self.differing.lock().unwrap_or_else(PoisonError::into_inner);
         differing.retain(|router| others.contains_key(router));
-        for (router, sign) in others.iter() {
+        // A release that says nothing of its table is not accused.
+        for (router, sign) in others.iter().filter(|(_, sign)| !sign.digest.is_empty()) {
             let at_the_same = own.iter().rev().find(|(changed, _)| *changed == sign.changed);
             let Some((_, digest)) = at_the_same else { continue };
             if digest_hex(digest) == sign.digest {
@@ -90,6 +91,9 @@ mod tests {
         agreement.made(8, [9; 32]);
         assert_eq!(agreement.differing(), 0);
         assert_eq!(told(&agreement, &[("a", 7, 9)]), 1);
+        let silent = TableSign { changed: 8, digest: String::new() };
+        agreement.told(&Arc::new(BTreeMap::from([("a".to_owned(), silent)])));
+        assert_eq!(agreement.differing(), 1, "its last word stands");
         assert_eq!(told(&agreement, &[]), 0, "who is gone does not differ");
     }
 

@@ -43,13 +43,18 @@ pub struct Count<'a> {
     pub kept: BTreeMap<Limit, u32>,
 }
 
+/// Whether a call may be sent there without its being a last resort.
+pub fn usable(state: &EndpointState) -> bool {
+    !state.drained && state.operator_weight > 0 && state.verdict.usable()
+}
+
 /// Counts one view.
 pub fn count(view: &View) -> Count<'_> {
     let mut count = Count::default();
     for state in &view.snapshot.endpoints {
         let row = view.table.rows.get(&state.endpoint.id);
-        let usable = !state.drained && state.operator_weight > 0 && state.verdict.usable();
-        *count.usable.entry(state.endpoint.model.as_str()).or_default() += u32::from(usable);
+        let model = state.endpoint.model.as_str();
+        *count.usable.entry(model).or_default() += u32::from(usable(state));
         if let Some(limit) = row.and_then(|row| row.limited) {
             *count.kept.entry(limit).or_default() += 1;
         }

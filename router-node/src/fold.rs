@@ -171,6 +171,7 @@ impl Fold {
         let went_back = listing.revision.0 < self.revision;
         self.revision = listing.revision.0;
         self.routers = Arc::default();
+        self.signs = Arc::default();
         let listed: BTreeSet<&str> = listing.entries.iter().map(|e| e.key.as_str()).collect();
         let known: BTreeSet<&String> = self.good.keys().chain(self.nacks.keys()).collect();
         let gone = known.into_iter().filter(|key| !listed.contains(key.as_str())).cloned();

@@ -89,12 +89,14 @@ fn write_configuration(folder: &Path, routers: &[SocketAddr], probers: &[SocketA
     let quick = config.replace("_interval: 15s", &format!("_interval: {EVERY}"));
     assert_ne!(quick, config, "the intervals are not where they were");
     let write = |name: &str, text: &str| fs::write(folder.join(name), text);
-    let targets = |addresses: &[SocketAddr]| json!([{"targets": addresses}]).to_string();
+    // What the Prometheus operator would add.
+    let labels = json!({"namespace": "inference", "endpoint": "operations"});
+    let targets = |addresses: &[SocketAddr]| json!([{"targets": addresses, "labels": labels}]);
     fs::create_dir(folder.join("targets"))
         .and_then(|()| write("prometheus.yaml", &quick))
         .and_then(|()| write("rules.yaml", &shipped("rules.yaml")))
-        .and_then(|()| write("targets/routers.yaml", &targets(routers)))
-        .and_then(|()| write("targets/probers.yaml", &targets(probers)))
+        .and_then(|()| write("targets/routers.yaml", &targets(routers).to_string()))
+        .and_then(|()| write("targets/probers.yaml", &targets(probers).to_string()))
         .expect("a configuration is written");
 }
 

@@ -1,5 +1,12 @@
 //! What is shipped for Prometheus and Grafana is right: rules, alerts with their tests and their runbook, the
 //! dashboard, and the scrape configuration.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "fails its test on the spot"
+)]
 
 #[path = "monitoring/live.rs"]
 mod live;

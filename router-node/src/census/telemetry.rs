@@ -48,7 +48,7 @@ pub const CATALOGUE: &[Metric] = &[
 /// The limits, each with a series from the start.
 const LIMITS: [Limit; 3] = [Limit::Share, Limit::OnlyOne, Limit::Disruption];
 
-/// Sets the gauges; models and zones that are gone go to 0.
+/// Sets the gauges, and those of what is gone.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     models: BTreeSet<String>,

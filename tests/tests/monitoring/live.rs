@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sim_provider::Fault;
-use trunkline_tests::cluster::{Cluster, until};
-use trunkline_tests::json::chat;
+use trunkline_tests::cluster::{Cluster, Load, until};
 use trunkline_tests::operator::Operator;
 use trunkline_tests::prometheus::Prometheus;
 use trunkline_tests::provider::Provider;
@@ -47,7 +46,8 @@ async fn prometheus_scrapes_a_cluster_and_every_query_has_an_answer() {
     let routers: Vec<_> = cluster.routers.iter().map(|router| router.ops).collect();
     let prometheus = Prometheus::start(&routers, &probers).await;
     let load = cluster.load("m", 2, PAUSE);
-    let failing = tokio::spawn(fail_on(cluster.routers[0].client()));
+    // There are errors and further tries to be shown, too.
+    let failing = Load::start(vec![cluster.routers[0].client()], "broken", 1, PAUSE);
     let drained = ["drain", "endpoint/gamma/m@global", "--force", "--reason", "to be seen"];
     let router = &cluster.routers[0];
     assert_eq!(Operator::at(router).code(&drained), 0);
@@ -60,16 +60,8 @@ async fn prometheus_scrapes_a_cluster_and_every_query_has_an_answer() {
     }
     every_rule_is_evaluated(&prometheus).await;
     what_is_shown_is_so(&prometheus, router).await;
-    failing.abort();
+    assert!(failing.stop().await.lost > 0, "nothing failed that could be shown");
     load.stop_without_loss().await;
-}
-
-/// Calls that fail, so that there are errors and further tries to be shown.
-async fn fail_on(client: trunkline_tests::client::Client) {
-    loop {
-        assert_ne!(client.chat(&chat("broken")).await.status(), 200);
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
 async fn all_targets_are_up(prometheus: &Prometheus, count: usize) {
@@ -82,6 +74,7 @@ async fn all_targets_are_up(prometheus: &Prometheus, count: usize) {
     .await;
     for target in targets {
         assert_eq!(text(&target, "/labels/cluster"), "main", "{target}");
+        assert_eq!(text(&target, "/labels/namespace"), "inference", "{target}");
         let job = text(&target, "/labels/job");
         assert!(["trunkline-router", "trunkline-prober"].contains(&job), "{target}");
     }
