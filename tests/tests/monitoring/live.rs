@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sim_provider::Fault;
+use trunkline_spec::router::RouterRecord;
+use trunkline_store::keys::ROUTERS;
+use trunkline_store::{Store, Txn};
 use trunkline_tests::cluster::{Cluster, Load, until};
 use trunkline_tests::operator::Operator;
 use trunkline_tests::prometheus::Prometheus;
@@ -60,6 +63,7 @@ async fn prometheus_scrapes_a_cluster_and_every_query_has_an_answer() {
     }
     every_rule_is_evaluated(&prometheus).await;
     what_is_shown_is_so(&prometheus, router).await;
+    an_odd_router_is_noticed(&cluster, &prometheus).await;
     assert!(failing.stop().await.lost > 0, "nothing failed that could be shown");
     load.stop_without_loss().await;
 }
@@ -129,6 +133,20 @@ async fn what_is_shown_is_so(prometheus: &Prometheus, router: &Router) {
     assert_eq!(Operator::at(router).code(&apply), 0);
     let gone = "trunkline:endpoint_verdict:max{endpoint=\"alpha/broken@global\"}";
     until("its verdict is gone", async || prometheus.query(gone).await.is_empty()).await;
+}
+
+/// One that says it has another table at a revision that the others know.
+async fn an_odd_router_is_noticed(cluster: &Cluster, prometheus: &Prometheus) {
+    let store = cluster.etcd.store();
+    until("the routers notice the odd one", async || {
+        let signs = cluster.etcd.list(ROUTERS).await.entries;
+        let sign = RouterRecord::decode(&signs[0].value).expect("a sign of life");
+        let odd = RouterRecord { table_digest: "odd".to_owned(), ..sign };
+        let written = Txn::new().put(&format!("{ROUTERS}z-odd"), odd.encode());
+        store.commit(written).await.expect("the store takes it");
+        !prometheus.query("min(trunkline_routers_disagreeing) == 1").await.is_empty()
+    })
+    .await;
 }
 
 fn without_broken(mut catalog: Value) -> Value {
