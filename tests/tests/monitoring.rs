@@ -45,10 +45,14 @@ fn rules() -> Vec<Value> {
     list(&groups, "/groups").iter().flat_map(|group| list(group, "/rules").to_vec()).collect()
 }
 
-/// The queries of every panel and variable of the dashboards: where each stands, and the query.
+/// The dashboard.
+fn dashboard() -> Value {
+    serde_json::from_str(&read("deploy/grafana/dashboards/trunkline.json")).unwrap()
+}
+
+/// The queries of the dashboard's panels: the panel's title, and the query.
 fn dashboard_queries() -> Vec<(String, String)> {
-    let dashboard: Value =
-        serde_json::from_str(&read("deploy/grafana/dashboards/trunkline.json")).unwrap();
+    let dashboard = dashboard();
     let panels = list(&dashboard, "/panels").iter();
     let queries = panels.flat_map(|panel| {
         let title = text(panel, "/title").to_owned();

@@ -8,7 +8,7 @@ use trunkline_runtime::catalogue::Kind;
 use trunkline_tests::process::beside;
 use trunkline_tests::prometheus::promtool;
 
-use super::{dashboard_queries, list, metrics_of, read, rules, text, yaml};
+use super::{dashboard, dashboard_queries, list, metrics_of, read, rules, text, yaml};
 
 const RUNBOOK: &str = "docs/runbooks/alerts.md";
 const TESTS: [&str; 4] = ["calls", "cluster", "providers", "words"];
@@ -122,6 +122,28 @@ fn commands_of_the_runbook_exist() {
             Command::new(beside("admin-cli")).args(&words).output().expect("admin-cli runs");
         assert!(output.status.success(), "admin-cli {command} is no command");
     }
+}
+
+#[test]
+fn the_dashboard_fits_any_prometheus() {
+    let dashboard = dashboard();
+    let panels = list(&dashboard, "/panels");
+    let mut places = BTreeSet::new();
+    for panel in panels {
+        let title = text(panel, "/title");
+        assert!(places.insert(panel["id"].as_u64()), "{title}: another panel has its id");
+        assert!(places.insert(place(panel)), "{title}: another panel stands there");
+        for target in list(panel, "/targets") {
+            assert_eq!(text(target, "/datasource/uid"), "${datasource}", "{title}");
+        }
+    }
+    assert!(panels.len() > 20, "{} panels", panels.len());
+}
+
+/// Where a panel stands, as one number beyond every id.
+fn place(panel: &Value) -> Option<u64> {
+    let at = |key: &str| panel["gridPos"][key].as_u64();
+    Some(1_000 + 24 * at("y")? + at("x")?)
 }
 
 #[test]
