@@ -58,6 +58,9 @@ pub mod rolling;
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod operator;
 
+#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+pub mod prometheus;
+
 pub mod frames;
 pub mod json;
 mod times;

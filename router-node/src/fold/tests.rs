@@ -220,14 +220,17 @@ fn other_routers_change_nothing_and_are_counted() {
     let mut story = Story::with(1);
     let changed = story.fold.changed;
     story.revision += 1;
-    let sign = story.put(&format!("{ROUTERS}r1"), b"{}");
+    let sign = br#"{"changed_revision": 7, "table_digest": "aa"}"#;
+    let sign = story.put(&format!("{ROUTERS}r1"), sign);
     assert_eq!(story.batch(vec![sign]), Haste::None);
     assert_eq!((story.fold.changed, story.fold.routers.len()), (changed, 1));
     assert_eq!(story.fold.revision, story.revision);
     assert_eq!(story.relist(), Haste::None);
     assert_eq!((story.fold.changed, story.fold.routers.len()), (changed, 1));
+    let sign = TableSign { changed: 7, digest: "aa".to_owned() };
+    assert_eq!(story.fold.signs.get("r1"), Some(&sign));
     story.delete_below(ROUTERS);
-    assert!(story.fold.routers.is_empty());
+    assert!(story.fold.routers.is_empty() && story.fold.signs.is_empty());
 }
 
 #[test]

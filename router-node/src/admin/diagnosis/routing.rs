@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use trunkline_core::assess::Limit;
-use trunkline_core::snapshot::{EndpointState, Verdict};
+use trunkline_core::snapshot::Verdict;
 use trunkline_proto::admin::v1::Finding;
 
 use super::finding;
+use crate::census::usable;
 use crate::view::View;
 
 /// All of them.
@@ -18,10 +19,6 @@ pub fn findings(view: &View) -> Vec<Finding> {
     found.extend(routes(view));
     found.extend(drains(view));
     found
-}
-
-fn usable(state: &EndpointState) -> bool {
-    !state.drained && state.operator_weight > 0 && state.verdict.usable()
 }
 
 fn models(view: &View) -> Vec<Finding> {
