@@ -39,10 +39,6 @@ impl Prober {
         let operations = Client { address, key: String::new() };
         operations.get("/readyz").await.status() == 200
     }
-
-    fn operations(&self) -> Option<SocketAddr> {
-        self.process.lines().iter().find_map(|line| operations(line))
-    }
 }
 
 fn operations(line: &str) -> Option<SocketAddr> {
