@@ -402,5 +402,5 @@ async fn a_plan_tells_what_would_have_become_of_recent_calls() {
     let served = replay["moved_calls"].as_u64().unwrap() as f64 / 40.0 * 100.0;
     assert!(served >= row("x/m")["before"].as_f64().unwrap(), "all of x's calls move: {replay}");
     let shown = desk.operator.sees(&["policy", "plan", "-f", &file]);
-    assert!(shown.contains("of 40 recent calls,"), "{shown}");
+    assert!(shown.contains("of 40 recent calls of 1 router,"), "{shown}");
 }

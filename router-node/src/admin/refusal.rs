@@ -79,6 +79,18 @@ pub fn no_override(target: &str, what: &str) -> Status {
     because(Code::NotFound, "no_override", &message, [("target", target.to_owned())])
 }
 
+/// No canary runs.
+pub fn no_canary() -> Status {
+    because(Code::NotFound, "no_canary", "no canary runs; `policy canary -f FILE` begins one", [])
+}
+
+/// Another canary runs than the one that is meant.
+pub fn other_canary(version: &str) -> Status {
+    let message =
+        format!("the canary that runs is {version}; promote or abort it first, or name it");
+    because(Code::Aborted, "conflict", &message, [("current_version", version.to_owned())])
+}
+
 /// A generation that no router has which could be asked; `silent` are those that could not.
 pub fn unknown_generation(id: &str, asked: usize, silent: &[String]) -> Status {
     let mut message = match asked {
