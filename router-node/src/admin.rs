@@ -4,6 +4,7 @@
 pub mod access;
 pub mod telemetry;
 
+mod audit;
 mod canary;
 mod catalog;
 mod confirm;
@@ -63,7 +64,7 @@ use crate::ingress::grpc::{described, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
-use access::{Entrance, Gate, Roles};
+use access::{Elsewhere, Entrance, Gate, Roles};
 
 /// The admin API of one router.
 #[derive(Clone)]
@@ -92,7 +93,9 @@ impl Admin {
     pub fn routes(self, roles: Roles) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
         let entrance = Entrance::new(Arc::clone(&self.router), roles);
+        let elsewhere = Elsewhere(Arc::clone(&entrance));
         let routes = Routes::new(Gate::new(AdminServiceServer::new(self), entrance));
+        let routes = Routes::from(routes.into_axum_router().fallback_service(elsewhere));
         let reflection = described(&[name]).build_v1();
         match reflection.and_then(|v1| Ok((v1, described(&[name]).build_v1alpha()?))) {
             Ok((v1, v1alpha)) => routes.add_service(v1).add_service(v1alpha).prepare(),

@@ -82,6 +82,16 @@ pub fn side_of(
     (decides, Some(counted))
 }
 
+/// The view that would decide over a call that is not made: its session's or user's, and the policy in force where
+/// it says of neither, since that decides over most.
+pub fn dry_side_of(view: &Arc<View>, caller: &Caller<'_>) -> Arc<View> {
+    let view = Arc::clone(view);
+    match caller.session.or(caller.user) {
+        Some(_) => side_of(view, caller, Uuid::nil()).0,
+        None => view,
+    }
+}
+
 /// Where the end of a call is counted.
 #[derive(Clone, Debug)]
 pub struct Counted {

@@ -122,7 +122,7 @@ impl New {
 
     /// Its record, which must read as it is written.
     fn record(&self, candidate: &Bytes, base: &str, began: Option<u64>) -> Result<Bytes, Status> {
-        let internal = |p: Problems| Status::internal(p.to_string());
+        let internal = |p: Problems| refusal::internal(&p.to_string());
         let entry = CanaryEntry {
             policy: canary::policy_of(&String::from_utf8_lossy(candidate)).map_err(internal)?,
             base: base.to_owned(),
@@ -278,7 +278,7 @@ fn running(state: &State) -> Result<(&Canary, String), Status> {
     let canary = state.canary().ok_or_else(refusal::no_canary)?;
     let entry = state.entry(&key()).ok_or_else(refusal::no_canary)?;
     let text = canary::candidate(&String::from_utf8_lossy(&entry.value));
-    Ok((canary, text.map_err(|p| Status::internal(p.to_string()))?))
+    Ok((canary, text.map_err(|p| refusal::internal(&p.to_string()))?))
 }
 
 /// Ends the canary.

@@ -157,7 +157,7 @@ impl NewDrain {
 /// # Errors
 /// The field that makes no sense.
 pub fn written(record: &Record) -> Result<Bytes, Status> {
-    let text = canonical::json(record).map_err(|p| Status::internal(p.to_string()))?;
+    let text = canonical::json(record).map_err(|p| refusal::internal(&p.to_string()))?;
     let wrong = |p: trunkline_spec::Problems| {
         let field = match p.0.first().map(|problem| problem.path.as_str()) {
             Some("rate_permille") => "rate_permille_per_minute",

@@ -257,7 +257,7 @@ impl Prepared {
             reason: &intent.reason,
             changes,
         };
-        let entry = canonical::json(&entry).map_err(|p| Status::internal(p.to_string()))?;
+        let entry = canonical::json(&entry).map_err(|p| refusal::internal(&p.to_string()))?;
         let txn = txn.expect(&history, Expect::Absent).put(&history, entry.into_bytes());
         Ok(Self(txn))
     }

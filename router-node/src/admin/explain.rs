@@ -16,6 +16,7 @@ use trunkline_wire::request::Peek;
 
 use super::peers::{self, Question, Said};
 use super::{Admin, Admitted, refusal};
+use crate::canary::{self, Caller};
 use crate::facts::facts_of;
 use crate::generations::{Explained, Replayed};
 use crate::ingress::grpc::{
@@ -110,13 +111,19 @@ pub fn route(
     };
     let (operation, body) = body(asked)?;
     let peek = Peek::parse(operation, body).map_err(|bad| refused(&Box::new(bad.into())))?;
-    let facts = facts_of(&peek, &by.view.snapshot, &holder.tenant, None);
+    let caller = Caller {
+        key: holder.tenant.key.as_str(),
+        session: peek.session_id.as_deref(),
+        user: peek.user.as_deref(),
+    };
+    let view = canary::dry_side_of(&by.view, &caller);
+    let facts = facts_of(&peek, &view.snapshot, &holder.tenant, None);
     let mut facts = facts.map_err(|rejection| refused(&rejection))?;
     if asked.body.is_empty() {
         facts.input_tokens = USUAL_PROMPT;
     }
     let seed = asked.seed.unwrap_or_else(|| admin.router.ledger.seed());
-    let decision = decide(&admin.router, &by.view, holder, facts, seed);
+    let decision = decide(&admin.router, &view, holder, facts, seed);
     Ok(ExplainRouteResponse { revision: by.revision(), decision: Some(decision) })
 }
 

@@ -112,7 +112,7 @@ async fn own(
         let sum = impact::impact(&before, &after, calls);
         Own { sum, before, after, revision }
     });
-    weighed.await.map_err(|_| Status::internal("the calls could not be decided again"))
+    weighed.await.map_err(|_| refusal::internal("the calls could not be decided again"))
 }
 
 /// The key that the document has in the store, and its canonical form.

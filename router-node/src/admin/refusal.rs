@@ -54,6 +54,17 @@ pub fn not_admitted() -> Status {
     because(Code::Unauthenticated, "not_admitted", "the call was not authenticated", [])
 }
 
+/// What should not be able to happen.
+pub fn internal(message: &str) -> Status {
+    because(Code::Internal, "internal", message, [])
+}
+
+/// A path that no service has.
+pub fn no_such_call() -> Status {
+    let message = "no such call; the admin API is trunkline.admin.v1.AdminService, over gRPC";
+    because(Code::Unimplemented, "unknown_call", message, [])
+}
+
 /// A field that makes no sense.
 pub fn bad_field(field: &str, message: &str) -> Status {
     let message = format!("{field}: {message}");

@@ -37,7 +37,7 @@ pub async fn set(
                 by: Some(by.name()),
                 at_ms: Some(at_ms),
             };
-            let text = canonical::json(&record).map_err(|p| Status::internal(p.to_string()))?;
+            let text = canonical::json(&record).map_err(|p| refusal::internal(&p.to_string()))?;
             overrides::parse_weight(&text)
                 .map_err(|p| refusal::bad_field("weight", &p.to_string()))?;
             Ok((key(id), Some(Bytes::from(text))))

@@ -169,7 +169,7 @@ fn transaction(
         changes: std::iter::once(document).chain(canary).collect(),
         replaced: head.map(|head| replaced(&head.text)),
     };
-    let entry = canonical::json(&entry).map_err(|p| Status::internal(p.to_string()))?;
+    let entry = canonical::json(&entry).map_err(|p| refusal::internal(&p.to_string()))?;
     for key in history.forgotten(entry.len()) {
         txn = txn.delete(key);
     }

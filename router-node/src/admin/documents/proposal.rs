@@ -131,7 +131,7 @@ fn writes(
         writes.extend(state.entry(&canary).map(|_| (canary.clone(), None)));
         return Ok(writes);
     }
-    let internal = |problems: Problems| Status::internal(problems.to_string());
+    let internal = |problems: Problems| refusal::internal(&problems.to_string());
     let next = trunkline_spec::catalog::parse(&written.canonical).map_err(internal)?;
     if state.catalog().mass_removal(&next).is_some() {
         let manifest = Manifest {
