@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use canary::{
-    CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryStartArgs, CanaryVerb, Rule,
+    CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Rule,
 };
 pub use contexts::{ContextSetArgs, ContextVerb, ManArgs};
 pub use document::{

@@ -85,14 +85,8 @@ async fn every_router_puts_the_same_callers_on_the_same_side_until_it_is_promote
     for number in 0..SESSIONS {
         let session = format!("session-{number}");
         let (model, policy) = asks(one, &session).await;
-        assert_eq!(
-            (&model, &policy),
-            {
-                let again = asks(other, &session).await;
-                (&again.0.clone(), &again.1.clone())
-            },
-            "{session} on the other router"
-        );
+        let again = asks(other, &session).await;
+        assert_eq!((&model, &policy), (&again.0, &again.1), "{session} on the other router");
         assert_eq!(model == "n", policy == candidate, "{session}: {model} under {policy}");
         chosen += usize::from(model == "n");
     }

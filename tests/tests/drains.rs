@@ -88,7 +88,7 @@ async fn a_drained_endpoint_stays_out_while_nothing_else_works() {
     let streams = opened(&a, std::slice::from_ref(&router), STREAMS, 8_000).await;
     let operator = Operator::at(&router);
     operator.sees(&["drain", "provider/a", "--reason", "maintenance", "--force"]);
-    b.fails_with(Fault::Status { code: 500, retry_after: None, retry_after_ms: None });
+    b.fails_with(Fault::Status { status: 500, retry_after: None, retry_after_ms: None });
     let client = router.client();
     until("the router takes b as its last resort", async || {
         assert_ne!(client.chat(&chat("m")).await.status(), 200, "a is drained, and b fails");

@@ -1,11 +1,11 @@
 //! Flags of `policy canary`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::document::{FileArgs, OverruleArgs};
-use super::duration;
+use super::{OverruleArgs, duration};
 
 /// Flags of `policy canary`.
 #[derive(Clone, Debug, Args)]
@@ -14,20 +14,12 @@ pub struct CanaryArgs {
     /// About the canary that runs
     #[command(subcommand)]
     pub verb: Option<CanaryVerb>,
-    /// The candidate, and how it runs.
-    #[command(flatten)]
-    pub start: Option<CanaryStartArgs>,
-}
-
-/// How a canary runs.
-#[derive(Clone, Debug, Args)]
-pub struct CanaryStartArgs {
-    /// The candidate.
-    #[command(flatten)]
-    pub file: FileArgs,
+    /// The candidate, in YAML or JSON; `-` reads it from the standard input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub file: Option<PathBuf>,
     /// Its share of the callers, 0.1% to 50%
-    #[arg(long, value_name = "PERCENT", value_parser = share)]
-    pub share: u32,
+    #[arg(long, value_name = "PERCENT", value_parser = share, required = true)]
+    pub share: Option<u32>,
     /// End it by itself after this long, for example 30m; never when left out
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_for: Option<Duration>,
@@ -36,8 +28,8 @@ pub struct CanaryStartArgs {
     #[arg(long, value_name = "WHAT+PERCENT", value_parser = rule)]
     pub abort_on: Vec<Rule>,
     /// Why, for whoever reads the history
-    #[arg(long)]
-    pub reason: String,
+    #[arg(long, required = true)]
+    pub reason: Option<String>,
     /// Refuse unless this version is in force; eight digits are enough
     #[arg(long, value_name = "VERSION")]
     pub expect_head: Option<String>,
@@ -161,11 +153,11 @@ mod tests {
     #[test]
     fn a_canary_is_begun_with_a_file_or_asked_about_without_one() {
         let begun = parse(&["-f", "p.yaml", "--share", "5%", "--reason", "x"]).unwrap();
-        assert_eq!(begun.start.unwrap().share, 50);
+        assert_eq!((begun.share, begun.reason.as_deref()), (Some(50), Some("x")));
         assert!(parse(&["-f", "p.yaml", "--share", "5%"]).is_none(), "no reason");
         assert!(parse(&[]).is_none());
         let status = parse(&["status"]).unwrap();
-        assert!(matches!(status.verb, Some(CanaryVerb::Status)) && status.start.is_none());
+        assert!(matches!(status.verb, Some(CanaryVerb::Status)) && status.file.is_none());
         assert!(parse(&["promote"]).is_none(), "no reason");
     }
 }

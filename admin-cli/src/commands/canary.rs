@@ -13,7 +13,7 @@ use trunkline_spec::versioned::Versioned;
 use super::document::{File, Planned, short};
 use crate::Failure;
 use crate::cli::{
-    CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryStartArgs, CanaryVerb, Format, Rule,
+    CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Format, Rule,
 };
 use crate::connect::Admin;
 use crate::render::{self, List, object};
@@ -41,22 +41,24 @@ pub async fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    match (args.verb, args.start) {
-        (Some(CanaryVerb::Status), _) => status(admin, format, out).await,
-        (Some(CanaryVerb::Promote(args)), _) => promote(admin, args, format, out).await,
-        (Some(CanaryVerb::Abort(args)), _) => abort(admin, args, format, out).await,
-        (None, Some(args)) => start(admin, args, format, out).await,
-        (None, None) => Err(Failure::Usage("name the candidate with --file".to_owned())),
+    match args.verb {
+        Some(CanaryVerb::Status) => status(admin, format, out).await,
+        Some(CanaryVerb::Promote(args)) => promote(admin, args, format, out).await,
+        Some(CanaryVerb::Abort(args)) => abort(admin, args, format, out).await,
+        None => start(admin, args, format, out).await,
     }
 }
 
 async fn start(
     admin: &mut Admin,
-    args: CanaryStartArgs,
+    args: CanaryArgs,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let file = File::read(&args.file.file)?;
+    let (Some(path), Some(share_permille)) = (&args.file, args.share) else {
+        return Err(Failure::Usage("name the candidate with --file, and its --share".to_owned()));
+    };
+    let file = File::read(path)?;
     let written = file.written(Versioned::Policy)?;
     let mut rules = CanaryRules::default();
     for rule in args.abort_on {
@@ -68,11 +70,11 @@ async fn start(
     }
     let asked = StartCanaryRequest {
         document: file.text,
-        share_permille: args.share,
+        share_permille,
         // Its span is within a century, which the message holds.
         run_for: args.run_for.and_then(|span| span.try_into().ok()),
         abort_on: Some(rules),
-        reason: args.reason,
+        reason: args.reason.unwrap_or_default(),
         expected_head: args.expect_head,
         dry_run: args.dry_run,
         force: args.overrule.force,
@@ -86,12 +88,12 @@ async fn start(
         if let Value::Object(value) = &mut value {
             value.insert("revision".to_owned(), json!(answer.revision));
             value.insert("dry_run".to_owned(), json!(args.dry_run));
-            value.insert("share_permille".to_owned(), json!(args.share));
+            value.insert("share_permille".to_owned(), json!(share_permille));
         }
         return Ok(render::data(&value, format, out)?);
     }
     planned.write(format, out)?;
-    let (version, share) = (short(&written.version), percent(args.share));
+    let (version, share) = (short(&written.version), percent(share_permille));
     let decides = if args.dry_run { "would decide" } else { "decides" };
     let from = answer.revision;
     Ok(writeln!(out, "policy {version} {decides} {share} of the calls from revision {from}")?)
