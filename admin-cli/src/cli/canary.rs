@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use trunkline_core::canary::{MAX_RULE_PERMILLE, MAX_SHARE_PERMILLE};
 
 use super::{OverruleArgs, duration};
 
@@ -105,14 +106,14 @@ fn permille(text: &str) -> Option<u32> {
 }
 
 fn share(text: &str) -> Result<u32, String> {
-    let share = permille(text).filter(|share| (1..=500).contains(share));
+    let share = permille(text).filter(|share| (1..=MAX_SHARE_PERMILLE).contains(share));
     share.ok_or_else(|| "write 0.1% to 50%; with more than half, apply it".to_owned())
 }
 
 fn rule(text: &str) -> Result<Rule, String> {
     let form = || "write failed+1%, cost+20% or ttft+50%".to_owned();
     let (what, by) = text.split_once('+').ok_or_else(form)?;
-    let by = permille(by).filter(|by| *by <= 10_000).ok_or_else(form)?;
+    let by = permille(by).filter(|by| *by <= MAX_RULE_PERMILLE).ok_or_else(form)?;
     match what {
         "failed" => Ok(Rule::Failed(by)),
         "cost" => Ok(Rule::Cost(by)),

@@ -7,6 +7,8 @@ use crate::score::Bucket;
 
 /// The largest share, in ‰: a candidate that decides more than half is no canary any more, but a change.
 pub const MAX_SHARE_PERMILLE: u32 = 500;
+/// The most that a rule allows, in ‰: ten times as much is no rule.
+pub const MAX_RULE_PERMILLE: u32 = 10_000;
 /// Calls that each side must have ended before a rule can end the canary: with fewer, chance decides.
 pub const MIN_JUDGED_CALLS: u64 = 100;
 /// How many standard errors a difference of failed shares must be beyond its rule: 3 is chance once in 700, and

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trunkline_core::canary::{AbortRules, Lot, MAX_SHARE_PERMILLE};
+use trunkline_core::canary::{AbortRules, Lot, MAX_RULE_PERMILLE, MAX_SHARE_PERMILLE};
 use trunkline_core::policy::Policy;
 
 use crate::canonical;
@@ -14,8 +14,6 @@ use crate::error::Problems;
 use crate::load::load;
 use crate::policy::PolicyDocument;
 
-/// The most that a rule allows, in ‰: ten times as much.
-const MAX_RULE_PERMILLE: u32 = 10_000;
 /// Hexadecimal digits of a version that make the salt of its lots.
 const SALT_DIGITS: usize = 16;
 

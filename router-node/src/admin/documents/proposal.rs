@@ -147,13 +147,14 @@ fn writes(
     Ok(writes)
 }
 
-/// Models that the policy names, and that the catalog has no longer.
+/// Models that the policy names, or a canary's, and that the catalog has no longer.
 fn orphaned(before: &Outlook, after: &Outlook) -> Option<String> {
     let models = |outlook: &Outlook| -> BTreeSet<ModelId> {
         outlook.catalog.endpoints.iter().map(|endpoint| endpoint.model.clone()).collect()
     };
     let (had, has) = (models(before), models(after));
-    let named = after.policy.routes.values().flat_map(|route| &route.models);
+    let routes = after.policies().flat_map(|policy| policy.routes.values());
+    let named = routes.flat_map(|route| &route.models);
     let gone: BTreeSet<&str> = named
         .filter(|model| had.contains(*model) && !has.contains(*model))
         .map(ModelId::as_str)
