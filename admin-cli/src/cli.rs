@@ -14,9 +14,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use canary::{
-    CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Rule,
-};
+pub use canary::{CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Rule};
 pub use contexts::{ContextSetArgs, ContextVerb, ManArgs};
 pub use document::{
     ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs,

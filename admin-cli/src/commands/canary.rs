@@ -12,9 +12,7 @@ use trunkline_spec::versioned::Versioned;
 
 use super::document::{File, Planned, short};
 use crate::Failure;
-use crate::cli::{
-    CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Format, Rule,
-};
+use crate::cli::{CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Format, Rule};
 use crate::connect::Admin;
 use crate::render::{self, List, object};
 use crate::rows;
