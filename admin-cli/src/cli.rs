@@ -1,5 +1,6 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod canary;
 mod contexts;
 mod document;
 mod duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use canary::{CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Rule};
 pub use contexts::{ContextSetArgs, ContextVerb, ManArgs};
 pub use document::{
     ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs,
@@ -204,8 +206,16 @@ pub struct DescribeArgs {
 /// What every edit takes.
 #[derive(Clone, Debug, Args)]
 pub struct EditArgs {
-    /// provider/NAME, model/NAME, endpoint/ID or endpoint/PROVIDER/MODEL@REGION
+    /// provider/NAME, model/NAME, endpoint/ID or endpoint/PROVIDER/MODEL@REGION; for drains with * for any letters
     pub target: String,
+    /// How.
+    #[command(flatten)]
+    pub how: EditHowArgs,
+}
+
+/// Why a target is changed, and on what conditions.
+#[derive(Clone, Debug, Args)]
+pub struct EditHowArgs {
     /// Why, for whoever reads the history
     #[arg(long)]
     pub reason: String,
@@ -257,18 +267,9 @@ pub struct WeightSetArgs {
     /// 0 to 1000; 0 takes it out
     #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub weight: u32,
-    /// Why, for whoever reads the history
-    #[arg(long)]
-    pub reason: String,
-    /// Refuse when the target was changed after this revision
-    #[arg(long, value_name = "REVISION")]
-    pub expect_revision: Option<i64>,
-    /// Only say what would change
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do it even if a safety rule is against it
-    #[arg(long)]
-    pub force: bool,
+    /// How.
+    #[command(flatten)]
+    pub how: EditHowArgs,
 }
 
 /// Verbs about the catalog.

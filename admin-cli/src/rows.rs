@@ -1,5 +1,6 @@
 //! Messages → the values that are shown. Names what is shown; how it looks is in `render`.
 
+mod canary;
 mod document;
 mod keys;
 
@@ -14,6 +15,7 @@ use trunkline_proto::inference::v1::{Candidate, Generation, Pricing, Turn};
 
 use crate::render::object;
 
+pub use canary::canary;
 pub use document::{SHORT_VERSION, dataflow, difference, version};
 pub use keys::key;
 

@@ -4,6 +4,8 @@
 pub mod access;
 pub mod telemetry;
 
+mod audit;
+mod canary;
 mod catalog;
 mod confirm;
 mod dataflow;
@@ -34,6 +36,10 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use trunkline_proto::admin::v1::{
+    AbortCanaryRequest, AbortCanaryResponse, GetCanaryRequest, GetCanaryResponse,
+    PromoteCanaryRequest, PromoteCanaryResponse, StartCanaryRequest, StartCanaryResponse,
+};
+use trunkline_proto::admin::v1::{
     ApplyDocumentRequest, ApplyDocumentResponse, ConfirmCatalogRequest, ConfirmCatalogResponse,
     DiagnoseRequest, DiagnoseResponse, DrainRequest, DrainResponse, ExplainRequest,
     ExplainResponse, ExplainRouteRequest, ExplainRouteResponse, GetDataflowRequest,
@@ -54,11 +60,11 @@ use trunkline_runtime::tls::TlsFiles;
 use trunkline_store::port::Store;
 
 use crate::auth::KeyHolder;
-use crate::ingress::grpc::{Caller, described, signed};
+use crate::ingress::grpc::{described, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
-use access::{Entrance, Gate, Roles};
+use access::{Elsewhere, Entrance, Gate, Roles};
 
 /// The admin API of one router.
 #[derive(Clone)]
@@ -87,7 +93,9 @@ impl Admin {
     pub fn routes(self, roles: Roles) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
         let entrance = Entrance::new(Arc::clone(&self.router), roles);
+        let elsewhere = Elsewhere(Arc::clone(&entrance));
         let routes = Routes::new(Gate::new(AdminServiceServer::new(self), entrance));
+        let routes = Routes::from(routes.into_axum_router().fallback_service(elsewhere));
         let reflection = described(&[name]).build_v1();
         match reflection.and_then(|v1| Ok((v1, described(&[name]).build_v1alpha()?))) {
             Ok((v1, v1alpha)) => routes.add_service(v1).add_service(v1alpha).prepare(),
@@ -211,8 +219,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
-        let credential =
-            Caller::new(request.metadata().clone(), request.extensions()).credential().cloned();
+        let credential = peers::credential(&request);
         let (by, asked) = self.admit(request)?;
         explain::call(self, &by, &asked, credential).await.map(Response::new)
     }
@@ -229,8 +236,9 @@ impl AdminService for Admin {
         &self,
         request: Request<PlanImpactRequest>,
     ) -> Result<Response<PlanImpactResponse>, Status> {
+        let credential = peers::credential(&request);
         let (by, asked) = self.admit(request)?;
-        plan_impact::answer(self, &by, asked).await.map(Response::new)
+        plan_impact::answer(self, &by, asked, credential).await.map(Response::new)
     }
 
     async fn get_document(
@@ -271,6 +279,39 @@ impl AdminService for Admin {
     ) -> Result<Response<ApplyDocumentResponse>, Status> {
         let (by, asked) = self.admit(request)?;
         documents::apply(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn start_canary(
+        &self,
+        request: Request<StartCanaryRequest>,
+    ) -> Result<Response<StartCanaryResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        canary::start(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn get_canary(
+        &self,
+        request: Request<GetCanaryRequest>,
+    ) -> Result<Response<GetCanaryResponse>, Status> {
+        let credential = peers::credential(&request);
+        let (by, asked) = self.admit(request)?;
+        Ok(Response::new(canary::show(self, &by, asked, credential).await))
+    }
+
+    async fn promote_canary(
+        &self,
+        request: Request<PromoteCanaryRequest>,
+    ) -> Result<Response<PromoteCanaryResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        canary::promote(self, &by, asked).await.map(Response::new)
+    }
+
+    async fn abort_canary(
+        &self,
+        request: Request<AbortCanaryRequest>,
+    ) -> Result<Response<AbortCanaryResponse>, Status> {
+        let (by, asked) = self.admit(request)?;
+        canary::abort(self, &by, asked).await.map(Response::new)
     }
 
     async fn get_dataflow(

@@ -11,6 +11,7 @@ use trunkline_core::catalog::{Catalog, Endpoint};
 use trunkline_core::id::{EndpointId, ProberId, Zone};
 use trunkline_core::observation::{Observation, ProberInfo};
 use trunkline_core::policy::{ApiKey, Policy};
+use trunkline_spec::canary::{self, Canary};
 use trunkline_spec::observation::{decode_observation, decode_prober};
 use trunkline_spec::overrides::{Drain, Overrides, PinnedWeight, Scope};
 use trunkline_spec::router::RouterRecord;
@@ -28,6 +29,8 @@ pub const CATALOG: &str = "catalog";
 pub const MANIFEST: &str = "manifest";
 /// Where the policy is.
 pub const POLICY: &str = "policy";
+/// Where the canary is, while one runs.
+pub const CANARY: &str = "canary";
 /// Where the bootstrap's keys document is; single keys are below it.
 pub const KEYS: &str = "keys";
 /// Where drains are.
@@ -68,6 +71,7 @@ pub struct Fold {
     pub routers: Arc<BTreeSet<String>>,
     /// What they say of their tables.
     pub signs: Arc<BTreeMap<String, TableSign>>,
+    canary: Option<Arc<Canary>>,
     keys: BTreeMap<String, Vec<ApiKey>>,
     drains: BTreeMap<String, Drain>,
     weights: BTreeMap<String, PinnedWeight>,
@@ -117,6 +121,11 @@ impl Fold {
         self.keys.values().flatten().cloned().collect()
     }
 
+    /// The canary, while the policy that it is compared with is in force.
+    pub fn canary(&self) -> Option<&Arc<Canary>> {
+        self.canary.as_ref().filter(|canary| canary.base == self.policy.version)
+    }
+
     /// What is drained.
     pub fn drained(&self) -> Vec<Scope> {
         self.drains.values().map(|drain| drain.scope.clone()).collect()
@@ -155,9 +164,14 @@ impl Fold {
 
     /// Verdicts and weights at this revision, for routers of `zone`.
     pub fn table(&self, zone: &Zone) -> Table {
+        self.table_under(&self.policy, zone)
+    }
+
+    /// The same, were this policy in force.
+    pub fn table_under(&self, policy: &Policy, zone: &Zone) -> Table {
         assess::assess(&Inputs {
             catalog: &self.catalog,
-            policy: &self.policy,
+            policy,
             overrides: &self.resolved,
             probers: &self.probers,
             observations: &self.observations,
@@ -290,6 +304,9 @@ impl Fold {
                 self.guard.confirmed(entry.mod_revision.0, manifest.endpoints);
             }
             POLICY => self.policy = Arc::new(policy::parse(text).map_err(|p| p.to_string())?),
+            CANARY => {
+                self.canary = Some(Arc::new(canary::parse(text).map_err(|p| p.to_string())?));
+            }
             KEYS => drop(
                 self.keys.insert(path.to_owned(), keys::parse(text).map_err(|p| p.to_string())?),
             ),
@@ -357,6 +374,7 @@ impl Fold {
 
     fn drop_config(&mut self, key: &str, path: &str) {
         self.forget(key);
+        self.canary.take_if(|_| path == CANARY);
         self.keys.remove(path);
         self.drains.remove(path);
         self.weights.remove(path);

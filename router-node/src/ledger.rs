@@ -16,6 +16,7 @@ use trunkline_wire::operation::Operation;
 use uuid::Uuid;
 
 use crate::auth::KeyHolder;
+use crate::canary;
 use crate::telemetry::Telemetry;
 use crate::view::View;
 
@@ -148,6 +149,8 @@ pub struct Record {
     pub tags: Vec<(String, String)>,
     /// What was decided; `None` when it was rejected before.
     pub decision: Option<Decision>,
+    /// Where its end is counted while a canary runs.
+    pub counted: Option<canary::Counted>,
     /// The tries, in order.
     pub attempts: Vec<Attempt>,
     /// From arrival to the first content that was released.
@@ -208,6 +211,7 @@ impl Ledger {
             user: None,
             tags: Vec::new(),
             decision: None,
+            counted: None,
             attempts: Vec::new(),
             first_content_ms: None,
             chunks: 0,
@@ -245,6 +249,9 @@ impl Ledger {
             if let Some(holder) = &record.key {
                 holder.spend(settlement.cost.total());
             }
+        }
+        if let Some(counted) = record.counted.take() {
+            counted.ended(&record);
         }
         if self.queue.try_send(Entry::Record(record)).is_err() {
             self.telemetry.record_dropped();

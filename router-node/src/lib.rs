@@ -7,6 +7,7 @@ pub mod ingress;
 pub mod admission;
 pub mod attempt;
 pub mod auth;
+pub mod canary;
 pub mod facts;
 pub mod generations;
 pub mod ledger;

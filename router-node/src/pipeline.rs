@@ -18,6 +18,7 @@ use trunkline_wire::request::{Delivery as Asked, Peek};
 use crate::admission::Admission;
 use crate::attempt::{Course, Delivery, Permits, Release};
 use crate::auth::{KeyHolder, KeyPermit};
+use crate::canary::{Caller, Decided};
 use crate::evidence::Board;
 use crate::facts::facts_of;
 use crate::generations::Generations;
@@ -67,6 +68,8 @@ pub struct Arrival {
     pub tags: Vec<(String, String)>,
     /// How long the caller will wait.
     pub timeout: Option<Duration>,
+    /// Which policy decides, where a canary runs.
+    pub decided: Decided,
     /// Who is told of the decision, if anybody asked to be.
     pub explain: Option<oneshot::Sender<Decision>>,
 }
@@ -99,7 +102,7 @@ pub async fn run(
     deliver(course).await
 }
 
-/// Everything before the first try: authenticate → parse → admit → snapshot → filters and plan.
+/// Everything before the first try: authenticate → parse → side → admit → snapshot → filters and plan.
 fn prepare(
     router: &Router,
     arrival: Arrival,
@@ -109,6 +112,12 @@ fn prepare(
     let holder = view.keyring.authenticate(arrival.credential.as_ref(), arrival.peer)?;
     record.write(|r| r.key = Some(Arc::clone(&holder)));
     let peek = Peek::parse(arrival.operation, arrival.body).map_err(|bad| Box::new(bad.into()))?;
+    let caller = Caller {
+        key: holder.tenant.key.as_str(),
+        session: arrival.session.as_deref().or(peek.session_id.as_deref()),
+        user: peek.user.as_deref(),
+    };
+    let view = on_its_side(view, &caller, &arrival.decided, record);
     note_request(record, &peek, arrival.tags, &view);
     let (router_permit, key_permit) = (router.admission.admit()?, KeyPermit::admit(&holder)?);
     let facts = facts_of(&peek, &view.snapshot, &holder.tenant, arrival.session.as_deref())?;
@@ -128,6 +137,21 @@ fn prepare(
     let model = model.map(|load| load.begin_call());
     let permits = Permits { router: router_permit, key: key_permit, model };
     Ok(Prepared { view, plan, seed, peek, permits, input_tokens, timeout: arrival.timeout })
+}
+
+/// The view of the policy that decides over a call: the one in force, but for a canary's share.
+fn on_its_side(
+    view: Arc<View>,
+    caller: &Caller<'_>,
+    decided: &Decided,
+    record: &mut OpenRecord,
+) -> Arc<View> {
+    let generation = record.read(|r| r.generation).unwrap_or_default();
+    let (view, counted) = decided.side_of(view, caller, generation);
+    if counted.is_some() {
+        record.write(|r| r.counted = counted);
+    }
+    view
 }
 
 /// Draws the plan of a call: pure, but for reading the local layer.

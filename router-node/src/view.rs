@@ -14,10 +14,12 @@ use trunkline_core::assess::Table;
 use trunkline_core::catalog::Provider;
 use trunkline_core::id::{ModelId, Zone};
 use trunkline_core::plan::{LocalLayer, LocalLoad};
+use trunkline_core::policy::Policy;
 use trunkline_core::snapshot::{EndpointState, Snapshot};
 use trunkline_spec::overrides::{Drain, Scope};
 
 use crate::auth::Keyring;
+use crate::canary::Running;
 use crate::fold::Fold;
 use crate::load::{LoadBook, ModelLoad};
 
@@ -41,6 +43,8 @@ pub struct View {
     pub policy_header: HeaderValue,
     /// Verdicts and weights, with what they were made from.
     pub table: Table,
+    /// The candidate policy that decides a share of the calls, while there is one.
+    pub canary: Option<Running>,
     /// What is drained.
     pub drained: Arc<[Scope]>,
     /// Those of the drains that somebody has to change as time passes.
@@ -84,6 +88,43 @@ pub struct Builder {
     secrets: Arc<dyn Secrets>,
     book: LoadBook,
     settled: Option<Settled>,
+    canary: Option<Running>,
+}
+
+/// What is served under one policy.
+struct Served {
+    snapshot: Snapshot,
+    table: Table,
+}
+
+impl Served {
+    fn under(policy: &Arc<Policy>, fold: &Fold, zone: &Zone) -> Self {
+        let table = fold.table_under(policy, zone);
+        let (providers, states) = (fold.catalog.providers.clone(), table.states(&fold.catalog));
+        let snapshot = Snapshot::new(fold.revision, Arc::clone(policy), providers, states);
+        Self { snapshot, table }
+    }
+
+    /// With all that does not depend on the policy.
+    fn view(self, fold: &Fold, settled: &Settled) -> View {
+        let version: Arc<str> = Arc::from(self.snapshot.policy.version.as_str());
+        let header = HeaderValue::from_str(&version).unwrap_or(HeaderValue::from_static(""));
+        View {
+            snapshot: self.snapshot,
+            lanes: Arc::clone(&settled.lanes),
+            keyring: Arc::clone(&settled.keyring),
+            policy_version: version,
+            policy_header: header,
+            table: self.table,
+            canary: None,
+            drained: Arc::clone(&settled.drained),
+            timed_drains: Arc::clone(&settled.timed_drains),
+            probers_by_zone: fold.probers_by_zone(),
+            changed: fold.changed,
+            applied: AtomicU64::new(fold.revision),
+            models: Arc::clone(&settled.models),
+        }
+    }
 }
 
 /// What configuration alone decides.
@@ -91,8 +132,6 @@ pub struct Builder {
 struct Settled {
     configurations: u64,
     looked_up: Instant,
-    policy_version: Arc<str>,
-    policy_header: HeaderValue,
     keyring: Arc<Keyring>,
     lanes: Arc<[Arc<Lane>]>,
     models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
@@ -103,30 +142,19 @@ struct Settled {
 impl Builder {
     /// One for routers of `zone`, whose keys are hashed with `pepper`.
     pub fn new(zone: Zone, pepper: [u8; 32], secrets: Arc<dyn Secrets>) -> Self {
-        Self { zone, pepper, secrets, book: LoadBook::default(), settled: None }
+        Self { zone, pepper, secrets, book: LoadBook::default(), settled: None, canary: None }
     }
 
     /// The view of what was folded so far.
     pub fn build(&mut self, fold: &Fold) -> View {
-        let table = fold.table(&self.zone);
-        let (providers, states) = (fold.catalog.providers.clone(), table.states(&fold.catalog));
-        let policy = Arc::clone(&fold.policy);
-        let snapshot = Snapshot::new(fold.revision, policy, providers, states);
-        let settled = self.settled(fold, &snapshot);
-        View {
-            snapshot,
-            lanes: settled.lanes,
-            keyring: settled.keyring,
-            policy_version: settled.policy_version,
-            policy_header: settled.policy_header,
-            table,
-            drained: settled.drained,
-            timed_drains: settled.timed_drains,
-            probers_by_zone: fold.probers_by_zone(),
-            changed: fold.changed,
-            applied: AtomicU64::new(fold.revision),
-            models: settled.models,
-        }
+        let stable = Served::under(&fold.policy, fold, &self.zone);
+        let settled = self.settled(fold, &stable.snapshot);
+        self.canary = fold.canary().map(|canary| Running {
+            view: Arc::new(Served::under(&canary.policy, fold, &self.zone).view(fold, &settled)),
+            tally: Running::tally_after(self.canary.as_ref(), canary),
+            canary: Arc::clone(canary),
+        });
+        View { canary: self.canary.clone(), ..stable.view(fold, &settled) }
     }
 
     fn settled(&mut self, fold: &Fold, snapshot: &Snapshot) -> Settled {
@@ -142,8 +170,6 @@ impl Builder {
         let before = self.settled.as_ref();
         let lanes = before.map(|settled| &*settled.lanes).unwrap_or_default();
         let keyring = before.map(|settled| &*settled.keyring);
-        let version: Arc<str> = Arc::from(snapshot.policy.version.as_str());
-        let header = HeaderValue::from_str(&version).unwrap_or(HeaderValue::from_static(""));
         let lanes = lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref());
         for lane in lanes.iter() {
             lane.load.cut_at(fold.cuts_at_ms(lane.endpoint()));
@@ -152,8 +178,6 @@ impl Builder {
         Settled {
             configurations: fold.configurations,
             looked_up: Instant::now(),
-            policy_version: version,
-            policy_header: header,
             keyring: Arc::new(Keyring::new(self.pepper, &fold.keys(), keyring)),
             lanes,
             models: Arc::new(models),

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use trunkline_tests::cluster::{Cluster, until};
+use trunkline_tests::cluster::{Cluster, Paths, until};
 use trunkline_tests::json::{chat, overlay};
 use trunkline_tests::operator::Operator;
 use trunkline_tests::process::beside;
@@ -402,5 +402,36 @@ async fn a_plan_tells_what_would_have_become_of_recent_calls() {
     let served = replay["moved_calls"].as_u64().unwrap() as f64 / 40.0 * 100.0;
     assert!(served >= row("x/m")["before"].as_f64().unwrap(), "all of x's calls move: {replay}");
     let shown = desk.operator.sees(&["policy", "plan", "-f", &file]);
-    assert!(shown.contains("of 40 recent calls,"), "{shown}");
+    assert!(shown.contains("of 40 recent calls of 1 router,"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_takes_in_the_calls_of_every_router_that_answers() {
+    let a = Provider::start("a").await.serving("m");
+    let b = Provider::start("b").await.serving("n");
+    let plan = Cluster::plan().routers(2).probers(0).providers(&[&a, &b]).paths(Paths::Direct);
+    let cluster = plan.policy(json!({"aliases": {"fast": "m"}})).start_unmeasured().await;
+    let operator = Operator::at(&cluster.routers[0]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    fs::write(&path, "version: 1\naliases: {fast: n}\n").unwrap();
+    for (router, calls) in cluster.routers.iter().zip([3, 7]) {
+        for _ in 0..calls {
+            assert_eq!(router.client().chat(&chat("fast")).await.status(), 200);
+        }
+    }
+    let words = ["policy", "plan", "-f", path.to_str().unwrap(), "--force"];
+    let replay = operator.reads(&words)["replay"].clone();
+    assert_eq!(replay["routers"], json!(["router-0", "router-1"]), "{replay}");
+    assert_eq!((&replay["calls"], &replay["moved_calls"]), (&json!(10), &json!(10)));
+    let row = replay["items"].as_array().unwrap().iter().find(|row| row["id"] == "b/n@global, %");
+    assert_eq!(row.unwrap()["after"], 100.0, "{replay}");
+    let shown = operator.sees(&words);
+    assert!(shown.contains("of 10 recent calls of 2 routers, 10 would go elsewhere"), "{shown}");
+
+    cluster.routers[1].process.freeze();
+    let replay = operator.reads(&words)["replay"].clone();
+    assert_eq!(replay["silent_routers"], json!(["router-1"]), "{replay}");
+    assert_eq!(replay["calls"], 3);
+    cluster.routers[1].process.thaw();
 }

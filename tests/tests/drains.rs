@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sim_provider::Fault;
 use tokio::task::JoinSet;
 use trunkline_store::keys::HISTORY;
-use trunkline_tests::client::End;
+use trunkline_tests::client::{End, Reply};
 use trunkline_tests::cluster::{Cluster, Paths, until};
 use trunkline_tests::json::{chat, overlay};
 use trunkline_tests::operator::Operator;
@@ -15,6 +15,8 @@ use trunkline_tests::router::{Router, Setup};
 
 /// Streams that are open when the drain begins.
 const STREAMS: usize = 500;
+/// Streams that are open while routers are restarted.
+const RESTARTED: u64 = 300;
 /// Calls made after the drain is in force everywhere.
 const CALLS_AFTER: usize = 90;
 
@@ -30,16 +32,8 @@ async fn a_drain_under_open_streams_cuts_none_lets_no_call_in_and_counts_down() 
     let b = Provider::start("b").await.serving("m");
     let plan = Cluster::plan().routers(3).probers(0).providers(&[&a, &b]).paths(Paths::Direct);
     let cluster = plan.start_unmeasured().await;
-    // Each stream begins, pauses long enough for all that follows, and then goes on to its end.
-    a.fails_with(Fault::SlowFirstToken { delay_ms: 8_000 });
-    let only = json!({"stream": true, "provider": {"only": ["a"]}});
-    let mut streams = JoinSet::new();
-    for number in 0..STREAMS {
-        let client = cluster.routers[number % 3].client();
-        let body = overlay(chat("m"), only.clone());
-        streams.spawn(async move { client.stream(&body).await.read().await });
-    }
-    until("all streams are at the provider", async || a.saw("m").len() == STREAMS).await;
+    // They pause long enough for all that follows.
+    let streams = opened(&a, &cluster.routers, STREAMS, 8_000).await;
     let operators: Vec<Operator> = cluster.routers.iter().map(Operator::at).collect();
     operators[0].sees(&["drain", "provider/a", "--reason", "maintenance", "--force"]);
     for operator in &operators {
@@ -63,11 +57,124 @@ async fn a_drain_under_open_streams_cuts_none_lets_no_call_in_and_counts_down() 
     assert_eq!(counts.first(), Some(&(STREAMS as u64)), "{counts:?}");
     assert!(counts.is_sorted_by(|before, after| before >= after), "{counts:?}");
     assert_eq!(counts.last(), Some(&0));
+    none_is_cut(streams).await;
+    assert_eq!(a.saw("m").len(), seen);
+}
+
+/// Opens streams at `a` through these routers, in turn; each begins, pauses, and goes on to its end.
+async fn opened(a: &Provider, through: &[Router], many: usize, pause_ms: u64) -> JoinSet<Reply> {
+    a.fails_with(Fault::SlowFirstToken { delay_ms: pause_ms });
+    let only = json!({"stream": true, "provider": {"only": ["a"]}});
+    let mut streams = JoinSet::new();
+    for number in 0..many {
+        let client = through[number % through.len()].client();
+        let body = overlay(chat("m"), only.clone());
+        streams.spawn(async move { client.stream(&body).await.read().await });
+    }
+    until("all streams are at the provider", async || a.saw("m").len() == many).await;
+    streams
+}
+
+async fn none_is_cut(mut streams: JoinSet<Reply>) {
     while let Some(reply) = streams.join_next().await {
         let reply = reply.unwrap();
         assert!(reply.is_done() && reply.end == End::Whole, "a stream was cut: {}", reply.text());
     }
-    assert_eq!(a.saw("m").len(), seen);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_endpoint_stays_out_while_nothing_else_works() {
+    let a = Provider::start("a").await.serving("m");
+    let b = Provider::start("b").await.serving("m");
+    let router = Setup::new(&[&a, &b]).start().await;
+    let streams = opened(&a, std::slice::from_ref(&router), STREAMS, 8_000).await;
+    let operator = Operator::at(&router);
+    operator.sees(&["drain", "provider/a", "--reason", "maintenance", "--force"]);
+    b.fails_with(Fault::Status { status: 500, retry_after: None, retry_after_ms: None });
+    let client = router.client();
+    until("the router takes b as its last resort", async || {
+        assert_ne!(client.chat(&chat("m")).await.status(), 200, "a is drained, and b fails");
+        router.metric("trunkline_panic_picks_total", "").await > 0.0
+    })
+    .await;
+    for _ in 0..CALLS_AFTER {
+        assert_ne!(client.chat(&chat("m")).await.status(), 200);
+    }
+    assert_eq!(a.saw("m").len(), STREAMS, "a call went to a drained endpoint");
+    none_is_cut(streams).await;
+    until("it is proven", async || drain_of(&operator, "provider/a")["state"] == "proven").await;
+    assert_eq!(a.saw("m").len(), STREAMS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_outlives_a_rolling_restart_of_the_routers() {
+    let a = Provider::start("a").await.serving("m");
+    let b = Provider::start("b").await.serving("m");
+    let patience = json!({"timeouts": {"first_content_ms": 60_000}});
+    let grace = json!({"drain": {"wait_ms": 0, "grace_ms": 60_000}});
+    let plan = Cluster::plan().routers(3).probers(0).providers(&[&a, &b]).paths(Paths::Direct);
+    let plan = plan.policy(patience.clone()).config(grace.clone());
+    let mut cluster = plan.start_unmeasured().await;
+    let streams = opened(&a, &cluster.routers, RESTARTED as usize, 15_000).await;
+    let first = Operator::at(&cluster.routers[0]);
+    first.sees(&["drain", "provider/a", "--reason", "maintenance", "--force"]);
+    let (mut ending, mut replaced) = (JoinSet::new(), Vec::new());
+    for (number, old) in cluster.routers.drain(..).enumerate() {
+        let name = json!({"node_id": format!("replaced-{number}")});
+        let setup = Setup::new(&[&a, &b]).policy(patience.clone()).config(grace.clone());
+        replaced.push(setup.config(name).etcd(&cluster.etcd.urls()).start().await);
+        ending.spawn(old.stop());
+    }
+    let operator = Operator::at(&replaced[2]);
+    let mut counts = Vec::new();
+    until("it is proven", async || {
+        let drain = drain_of(&operator, "provider/a");
+        counts.push(drain["in_flight"].as_u64().unwrap());
+        drain["state"] == "proven"
+    })
+    .await;
+    // Routers report once a second: what they had in flight is known a little after the drain.
+    let peak = counts.iter().position(|count| *count == RESTARTED).unwrap();
+    assert!(counts[peak..].is_sorted_by(|before, after| before >= after), "{counts:?}");
+    assert_eq!(counts.last(), Some(&0));
+    none_is_cut(streams).await;
+    while let Some(ended) = ending.join_next().await {
+        drop(ended.unwrap());
+    }
+    let status = operator.reads(&["status"]);
+    let routers: Vec<&Value> =
+        status["routers"].as_array().unwrap().iter().map(|router| &router["id"]).collect();
+    assert_eq!(routers, ["replaced-0", "replaced-1", "replaced-2"]);
+    assert_eq!(drain_of(&operator, "provider/a")["state"], "proven");
+    for router in &replaced {
+        assert_eq!(router.client().chat(&chat("m")).await.status(), 200);
+    }
+    assert_eq!(a.saw("m").len() as u64, RESTARTED, "a call went to a drained endpoint");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_is_understood_at_once_and_held_to_the_rules_as_a_whole() {
+    let mut providers = Vec::new();
+    for id in ["open-a", "open-b", "other"] {
+        providers.push(Provider::start(id).await.serving("m"));
+    }
+    let all: Vec<&Provider> = providers.iter().collect();
+    let router = Setup::new(&all).start().await;
+    let operator = Operator::at(&router);
+    let told = operator.is_told(3, &["drain", "endpoint/*/m@*", "--reason", "x"]);
+    assert!(told.contains("m would have no usable endpoint left"), "{told}");
+    let told = operator.is_told(1, &["drain", "provider/close*", "--reason", "x"]);
+    assert!(told.contains("there is no provider/close*"), "{told}");
+    let drained = operator.reads(&["drain", "provider/open*", "--reason", "x", "--force"]);
+    assert_eq!(drained["targets"], json!(["provider/open-a", "provider/open-b"]));
+    assert_eq!(drained["items"][0]["usable_after"], 1);
+    let shown = || operator.reads(&["get", "drains"])["items"].as_array().unwrap().len();
+    assert_eq!(shown(), 2);
+    operator.sees(&["drain", "provider/open*", "--reason", "y", "--force", "--wait", "60"]);
+    let back = operator.reads(&["undrain", "provider/open*", "--reason", "z", "--force"]);
+    assert_eq!(back["targets"], json!(["provider/open-a", "provider/open-b"]));
+    assert_eq!(shown(), 0);
+    let _ = operator.is_told(1, &["undrain", "provider/open*", "--reason", "z"]);
 }
 
 async fn two_models(policy: Value) -> ([Provider; 2], Router) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tonic::Code;
@@ -94,6 +95,23 @@ async fn a_key_ends_when_it_should_and_opens_only_where_it_should() {
     assert_eq!(status(&router, &elsewhere, "m").await, 403);
     assert_eq!(code(&router, &elsewhere).await, Code::PermissionDenied);
     assert!(operator.with_key(&elsewhere).is_told(1, &["status"]).contains("may not be used from"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_key_is_refused_by_the_other_router_too() {
+    let [a, b] = two().await;
+    let plan = Cluster::plan().routers(2).probers(0).providers(&[&a, &b]).paths(Paths::Direct);
+    let cluster = plan.start_unmeasured().await;
+    let [one, other] = &cluster.routers[..] else { panic!("two routers") };
+    let operator = Operator::at(one);
+    let (key, id) = made(&operator, &[]);
+    until("the other router knows it", async || status(other, &key, "m").await == 200).await;
+    operator.sees(&["keys", "revoke", &id, "--reason", "lost"]);
+    let answered = Instant::now();
+    assert_eq!(status(one, &key, "m").await, 401, "the router that answered");
+    until("the other router refuses it", async || status(other, &key, "m").await == 401).await;
+    eprintln!("from the answer to the refusal at the other router: {:?}", answered.elapsed());
+    assert_eq!(code(other, &key).await, Code::Unauthenticated);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ fn router() -> Vec<Metric> {
     [
         router_node::telemetry::CATALOGUE,
         router_node::census::telemetry::CATALOGUE,
+        router_node::canary::telemetry::CATALOGUE,
         router_node::evidence::telemetry::CATALOGUE,
         router_node::admin::telemetry::CATALOGUE,
     ]

@@ -41,7 +41,7 @@ async fn explained(router: &Router, generation: &str) -> ExplainResponse {
 
 fn proposing(kind: &str, document: &str) -> Request<PlanImpactRequest> {
     let (document_kind, document) = (kind.to_owned(), document.to_owned());
-    signed(PlanImpactRequest { document_kind, document, max_calls: 0 })
+    signed(PlanImpactRequest { document_kind, document, max_calls: 0, only_here: false })
 }
 
 async fn impact(router: &Router, kind: &str, document: Value) -> PlanImpactResponse {

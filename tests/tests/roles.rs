@@ -3,9 +3,10 @@
 
 use serde_json::json;
 use trunkline_tests::authority::Authority;
+use trunkline_tests::client::Client;
 use trunkline_tests::operator::Operator;
 use trunkline_tests::provider::Provider;
-use trunkline_tests::router::Setup;
+use trunkline_tests::router::{KEY, Setup};
 
 const VIEWER: &str = "tl_viewer00_sees-what-there-is";
 const OPERATOR: &str = "tl_operator_moves-what-there-is";
@@ -128,4 +129,56 @@ async fn certificates_have_the_roles_that_the_router_names() {
     let ca = authority.ca();
     let bare = Operator::at(&router).with_key(VIEWER).over_tls(&["--ca".as_ref(), ca.as_os_str()]);
     let _ = bare.is_told(1, READS[0]);
+}
+
+const DRAIN: &str = "/trunkline.admin.v1.AdminService/Drain";
+/// More refusals than are written one by one in two minutes.
+const FLOOD: usize = 300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_call_or_comes_again_is_refused_and_written_down_with_who_what_and_why() {
+    let providers = providers().await;
+    let router = setup(&providers).start().await;
+    let sends = async |key: &str, path: &str| {
+        let admin = Client { address: router.admin, key: key.to_owned() };
+        let reply = admin.post(path, &json!({"target": "provider/a"})).await;
+        reply.head.header("grpc-status").unwrap_or_default().to_owned()
+    };
+    assert_eq!(sends(OPERATOR, DRAIN).await, "13", "no message of ours");
+    assert_eq!(sends(KEY, "/trunkline.admin.v1.AdminService/Surprise").await, "12");
+    assert_eq!(sends(KEY, "/nowhere").await, "12");
+    let operator = Operator::at(&router).with_key(OPERATOR);
+    let edit = ["weight", "set", "endpoint/a/m", "90", "--reason", "x", "--expect-revision"];
+    let seen = operator.reads(&["status"])["revision"].to_string();
+    let edit = [&edit[..], &[&seen]].concat();
+    operator.sees(&edit);
+    let told = operator.is_told(4, &edit);
+    assert!(told.contains("was changed at revision"), "the same once more: {told}");
+    assert_eq!(router.metric("trunkline_admin_calls_total", "malformed").await, 3.0);
+
+    let log = router.stop().await;
+    let audited = |needles: &[&str]| {
+        let line = |line: &&String| needles.iter().all(|needle| line.contains(needle));
+        log.0.iter().filter(|line| line.contains("\"audit\"")).filter(line).count()
+    };
+    assert_eq!(audited(&["key/operator", "AdminService/Drain", "malformed", "\"why\""]), 1);
+    assert_eq!(audited(&["key/testkey1", "AdminService/Surprise", "malformed"]), 1);
+    assert_eq!(audited(&["\"/nowhere\"", "malformed", "127.0.0.1", "no such call"]), 1);
+    assert_eq!(audited(&["key/operator", "SetWeight", "refused", "was changed at revision"]), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_refusals_is_counted_and_does_not_fill_the_log() {
+    let providers = providers().await;
+    let router = setup(&providers).start().await;
+    let stranger = Client { address: router.admin, key: "tl_nobody00_guesses".to_owned() };
+    for _ in 0..FLOOD {
+        let reply = stranger.post(DRAIN, &json!({})).await;
+        assert_eq!(reply.head.header("grpc-status"), Some("16"));
+    }
+    let counted = router.metric("trunkline_admin_calls_total", "unauthenticated").await;
+    assert_eq!(counted, FLOOD as f64);
+    let log = router.stop().await;
+    let written = log.0.iter().filter(|line| line.contains("unauthenticated")).count();
+    assert!((100..FLOOD).contains(&written), "{written} of {FLOOD}");
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::CanaryArgs;
+
 /// Verbs about the policy.
 #[derive(Clone, Debug, Subcommand)]
 pub enum PolicyVerb {
@@ -12,6 +14,8 @@ pub enum PolicyVerb {
     Document(DocumentVerb),
     /// Try a policy on cases: what a call asks for and how providers are → the plan that must come out
     Test(PolicyTestArgs),
+    /// Let a candidate decide a share of the calls, and compare
+    Canary(CanaryArgs),
 }
 
 /// Verbs about a document that has versions.

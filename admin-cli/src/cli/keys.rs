@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::duration;
+use super::{EditHowArgs, duration};
 
 /// Verbs about API keys.
 #[derive(Clone, Debug, Subcommand)]
@@ -77,16 +77,7 @@ pub struct KeysCreateArgs {
 pub struct KeysRevokeArgs {
     /// The key's public part: the eight characters after tl_
     pub id: String,
-    /// Why, for whoever reads the history
-    #[arg(long)]
-    pub reason: String,
-    /// Refuse when the key was changed after this revision
-    #[arg(long, value_name = "REVISION")]
-    pub expect_revision: Option<i64>,
-    /// Only check
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do it even if nobody is left who may change keys
-    #[arg(long)]
-    pub force: bool,
+    /// How.
+    #[command(flatten)]
+    pub how: EditHowArgs,
 }

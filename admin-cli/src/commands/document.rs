@@ -25,7 +25,7 @@ use crate::render::{self, List};
 use crate::rows;
 
 pub use file::File;
-use planned::Planned;
+pub use planned::{Planned, short};
 use replay::Replay;
 
 /// How versions are listed.
@@ -109,6 +109,7 @@ impl Command<'_> {
             document_kind: self.kind.as_str().to_owned(),
             document: file.text.clone(),
             max_calls: 0,
+            only_here: false,
         };
         let replay = admin.plan_impact(asked).await?.into_inner();
         let planned = Planned { kind: self.kind, plan: &plan, replay: Some(Replay(&replay)) };

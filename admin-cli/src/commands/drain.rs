@@ -27,10 +27,10 @@ pub async fn run(
     let DrainArgs { edit, wait, expires, deadline, rate } = args;
     let asked = DrainRequest {
         target: edit.target.clone(),
-        reason: edit.reason,
-        expected_revision: edit.expect_revision,
-        dry_run: edit.dry_run,
-        force: edit.force,
+        reason: edit.how.reason,
+        expected_revision: edit.how.expect_revision,
+        dry_run: edit.how.dry_run,
+        force: edit.how.force,
         // Its spans are within a century, which the message holds.
         expires_in: expires.and_then(|span| span.try_into().ok()),
         deadline: deadline.and_then(|span| span.try_into().ok()),
@@ -39,7 +39,7 @@ pub async fn run(
     let answer = admin.drain(asked).await?.into_inner();
     let edited = Edited {
         what: format!("drain of {}", edit.target),
-        dry_run: edit.dry_run,
+        dry_run: edit.how.dry_run,
         revision: answer.revision,
         impact: answer.impact.as_ref(),
     };
@@ -66,11 +66,14 @@ impl Watched {
         loop {
             let asked = ListDrainsRequest { target: self.target.clone(), ..Default::default() };
             let drains = admin.list_drains(asked).await?.into_inner().drains;
-            let drain = drains.iter().find(|drain| drain.revision >= self.revision);
-            if drain.is_some_and(|drain| drain.state() == DrainState::Proven) {
+            // A target with `*` is several drains.
+            let drains: Vec<&DrainEntry> =
+                drains.iter().filter(|drain| drain.revision >= self.revision).collect();
+            let unproven = drains.iter().find(|drain| drain.state() != DrainState::Proven);
+            if !drains.is_empty() && unproven.is_none() {
                 return Ok(());
             }
-            let left = drain.map_or_else(|| "no drain".to_owned(), how_far);
+            let left = unproven.map_or_else(|| "no drain".to_owned(), |drain| how_far(drain));
             if Instant::now() + LOOK_EVERY > deadline {
                 return Err(Failure::NotConverged(format!(
                     "{} is drained, but not proven empty after {} s: {left}",

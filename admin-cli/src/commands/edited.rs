@@ -38,14 +38,19 @@ impl Edited<'_> {
     pub fn write(&self, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
         let items = rows::impact(self.impact);
         let violations = self.impact.map(|i| i.violations.as_slice()).unwrap_or_default();
+        let targets = self.impact.map(|i| i.targets.as_slice()).unwrap_or_default();
         if format.is_data() {
             let answer = json!({
                 "revision": self.revision,
                 "dry_run": self.dry_run,
                 "items": items,
                 "violations": violations,
+                "targets": targets,
             });
             return Ok(render::data(&answer, format, out)?);
+        }
+        if !targets.is_empty() {
+            writeln!(out, "it stands for {}", targets.join(", "))?;
         }
         let done = if self.dry_run { "would be" } else { "is" };
         writeln!(out, "{} {done} in force from revision {}", self.what, self.revision)?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{ExplainRequest, ExplainResponse, ExplainRouteRequest};
 use trunkline_proto::inference::v1::Decision;
 
+use super::document::short;
 use crate::Failure;
 use crate::cli::{ExplainArgs, ExplainRouteArgs, ExplainVerb, Format};
 use crate::connect::Admin;
@@ -127,7 +128,8 @@ fn told(decision: &Decision) -> Value {
 
 fn tables(decision: &Decision, out: &mut dyn Write) -> Result<(), Failure> {
     let (revision, seed, strategy) = (decision.revision, decision.seed, &decision.strategy);
-    writeln!(out, "revision {revision}, seed {seed}, strategy {strategy}")?;
+    let policy = short(&decision.policy_version);
+    writeln!(out, "policy {policy}, revision {revision}, seed {seed}, strategy {strategy}")?;
     if !decision.fail_open.is_empty() {
         writeln!(out, "nothing better was left than a last resort: {}", decision.fail_open)?;
     }

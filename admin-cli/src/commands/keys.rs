@@ -102,16 +102,16 @@ async fn revoke(
 ) -> Result<(), Failure> {
     let asked = RevokeKeyRequest {
         id: args.id.clone(),
-        reason: args.reason,
-        expected_revision: args.expect_revision,
-        dry_run: args.dry_run,
-        force: args.force,
+        reason: args.how.reason,
+        expected_revision: args.how.expect_revision,
+        dry_run: args.how.dry_run,
+        force: args.how.force,
     };
     let revision = admin.revoke_key(asked).await?.into_inner().revision;
     if format.is_data() {
-        let answer = json!({"revision": revision, "dry_run": args.dry_run, "id": args.id});
+        let answer = json!({"revision": revision, "dry_run": args.how.dry_run, "id": args.id});
         return Ok(render::data(&answer, format, out)?);
     }
-    let done = if args.dry_run { "would be" } else { "is" };
+    let done = if args.how.dry_run { "would be" } else { "is" };
     Ok(writeln!(out, "key {} {done} refused from revision {revision}", args.id)?)
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{GetStatusRequest, GetStatusResponse};
 
+use super::canary;
 use crate::Failure;
 use crate::cli::{Format, StatusArgs};
 use crate::connect::Admin;
@@ -92,10 +93,14 @@ fn show(status: &GetStatusResponse, format: Format, out: &mut dyn Write) -> Resu
             "items": endpoints,
             "routers": routers,
             "probers": probers,
+            "canary": status.canary.as_ref().map(rows::canary),
         });
         return Ok(render::data(&answer, format, out)?);
     }
     render::list(&List { columns: ENDPOINTS, items: endpoints }, format, out)?;
+    if let Some(canary) = &status.canary {
+        writeln!(out, "\n{}", canary::in_words(canary))?;
+    }
     for (columns, items) in [(ROUTERS, routers), (PROBERS, probers)] {
         if !items.is_empty() {
             writeln!(out)?;

@@ -21,15 +21,15 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let asked = UndrainRequest {
         target: args.target.clone(),
-        reason: args.reason,
-        expected_revision: args.expect_revision,
-        dry_run: args.dry_run,
-        force: args.force,
+        reason: args.how.reason,
+        expected_revision: args.how.expect_revision,
+        dry_run: args.how.dry_run,
+        force: args.how.force,
     };
     let answer = admin.undrain(asked).await?.into_inner();
     let edited = Edited {
         what: format!("end of the drain of {}", args.target),
-        dry_run: args.dry_run,
+        dry_run: args.how.dry_run,
         revision: answer.revision,
         impact: answer.impact.as_ref(),
     };

@@ -34,15 +34,15 @@ async fn set(
     let asked = SetWeightRequest {
         target: args.target.clone(),
         weight: args.weight,
-        reason: args.reason,
-        expected_revision: args.expect_revision,
-        dry_run: args.dry_run,
-        force: args.force,
+        reason: args.how.reason,
+        expected_revision: args.how.expect_revision,
+        dry_run: args.how.dry_run,
+        force: args.how.force,
     };
     let answer = admin.set_weight(asked).await?.into_inner();
     let edited = Edited {
         what: format!("weight {} of {}", args.weight, args.target),
-        dry_run: args.dry_run,
+        dry_run: args.how.dry_run,
         revision: answer.revision,
         impact: answer.impact.as_ref(),
     };
@@ -57,15 +57,15 @@ async fn reset(
 ) -> Result<(), Failure> {
     let asked = ResetWeightRequest {
         target: args.target.clone(),
-        reason: args.reason,
-        expected_revision: args.expect_revision,
-        dry_run: args.dry_run,
-        force: args.force,
+        reason: args.how.reason,
+        expected_revision: args.how.expect_revision,
+        dry_run: args.how.dry_run,
+        force: args.how.force,
     };
     let answer = admin.reset_weight(asked).await?.into_inner();
     let edited = Edited {
         what: format!("the catalog's weight of {}", args.target),
-        dry_run: args.dry_run,
+        dry_run: args.how.dry_run,
         revision: answer.revision,
         impact: answer.impact.as_ref(),
     };

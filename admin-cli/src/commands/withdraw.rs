@@ -21,15 +21,15 @@ pub async fn withdraw(
 ) -> Result<(), Failure> {
     let asked = WithdrawModelRequest {
         target: args.target.clone(),
-        reason: args.reason,
-        expected_revision: args.expect_revision,
-        dry_run: args.dry_run,
-        force: args.force,
+        reason: args.how.reason,
+        expected_revision: args.how.expect_revision,
+        dry_run: args.how.dry_run,
+        force: args.how.force,
     };
     let answer = admin.withdraw_model(asked).await?.into_inner();
     let edited = Edited {
         what: format!("withdrawal of {}", args.target),
-        dry_run: args.dry_run,
+        dry_run: args.how.dry_run,
         revision: answer.revision,
         impact: answer.impact.as_ref(),
     };
@@ -48,15 +48,15 @@ pub async fn restore(
 ) -> Result<(), Failure> {
     let asked = RestoreModelRequest {
         target: args.target.clone(),
-        reason: args.reason,
-        expected_revision: args.expect_revision,
-        dry_run: args.dry_run,
-        force: args.force,
+        reason: args.how.reason,
+        expected_revision: args.how.expect_revision,
+        dry_run: args.how.dry_run,
+        force: args.how.force,
     };
     let answer = admin.restore_model(asked).await?.into_inner();
     let edited = Edited {
         what: format!("end of the withdrawal of {}", args.target),
-        dry_run: args.dry_run,
+        dry_run: args.how.dry_run,
         revision: answer.revision,
         impact: answer.impact.as_ref(),
     };

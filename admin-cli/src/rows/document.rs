@@ -25,6 +25,7 @@ pub fn version(version: &DocumentVersion) -> Value {
         ("by", json!(version.actor)),
         ("how", json!(version.verb)),
         ("reason", json!(version.reason)),
+        ("canary_permille", json!(version.canary_permille)),
     ])
 }
 

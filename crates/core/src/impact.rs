@@ -60,6 +60,51 @@ pub struct Side {
     pub against_rules: u64,
 }
 
+impl Impact {
+    /// Adds what became of other calls, such as another router's, under the same two snapshots.
+    pub fn add(&mut self, other: &Self, before: &Snapshot, after: &Snapshot) {
+        self.calls += other.calls;
+        self.moved += other.moved;
+        self.before.add(&other.before, before);
+        self.after.add(&other.after, after);
+    }
+}
+
+impl Side {
+    fn add(&mut self, other: &Self, snapshot: &Snapshot) {
+        for (id, more) in &other.endpoints {
+            let share = self.endpoints.entry(*id).or_default();
+            share.calls += more.calls;
+            share.cost = share.cost + more.cost;
+            share.against_rules += more.against_rules;
+        }
+        self.cost = self.cost + other.cost;
+        self.unknown_model += other.unknown_model;
+        self.nothing_allowed += other.nothing_allowed;
+        self.against_rules += other.against_rules;
+        self.time(snapshot);
+    }
+
+    /// The times to the first token, from what each endpoint gets.
+    fn time(&mut self, snapshot: &Snapshot) {
+        let measured = snapshot.endpoints.iter().filter_map(|state| {
+            let calls = self.endpoints.get(&state.endpoint.id)?.calls;
+            Some((state.numbers.ttft_p50_ms?, calls))
+        });
+        let mut measured: Vec<(u32, u64)> = measured.collect();
+        measured.sort_unstable();
+        let all: u64 = measured.iter().map(|(_, calls)| calls).sum();
+        let at = |percent: u64| {
+            let (place, mut below) = ((all * percent).div_ceil(100).max(1), 0);
+            measured.iter().find_map(|(ms, calls)| {
+                below += calls;
+                (below >= place).then_some(*ms)
+            })
+        };
+        self.first_token_ms = at(50).zip(at(99));
+    }
+}
+
 /// What one endpoint gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -108,12 +153,11 @@ struct Tally<'a> {
     snapshot: &'a Snapshot,
     other: &'a Snapshot,
     side: Side,
-    first_token_ms: Vec<u32>,
 }
 
 impl<'a> Tally<'a> {
     fn new(snapshot: &'a Snapshot, other: &'a Snapshot) -> Self {
-        Self { snapshot, other, side: Side::default(), first_token_ms: Vec::new() }
+        Self { snapshot, other, side: Side::default() }
     }
 
     /// Counts a call, and says where it goes first.
@@ -140,7 +184,6 @@ impl<'a> Tally<'a> {
         share.calls += 1;
         share.cost = share.cost + cost;
         self.side.cost = self.side.cost + cost;
-        self.first_token_ms.extend(first.numbers.ttft_p50_ms);
         Some(first.endpoint.id)
     }
 
@@ -167,12 +210,7 @@ impl<'a> Tally<'a> {
     }
 
     fn close(mut self) -> Side {
-        self.first_token_ms.sort_unstable();
-        let at = |percent: usize| {
-            let place = (self.first_token_ms.len() * percent).div_ceil(100).saturating_sub(1);
-            self.first_token_ms.get(place).copied()
-        };
-        self.side.first_token_ms = at(50).zip(at(99));
+        self.side.time(self.snapshot);
         self.side
     }
 }

@@ -20,6 +20,7 @@ pub mod snapshot;
 pub mod assess;
 pub mod assign;
 pub mod breaker;
+pub mod canary;
 pub mod dataflow;
 pub mod draw;
 pub mod filter;

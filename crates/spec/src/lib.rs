@@ -2,6 +2,7 @@
 //! ([`load`]), and a document becomes a `core` value ([`catalog::parse`] and its sisters), with every
 //! problem reported where it stands. It does no I/O: callers bring the text.
 
+pub mod canary;
 pub mod canonical;
 pub mod cases;
 pub mod catalog;

@@ -17,7 +17,7 @@ use tower::Service;
 use trunkline_core::policy::Role;
 use trunkline_proto::admin::v1::admin_service_server::AdminServiceServer;
 
-use super::telemetry::{Meter, Outcome};
+use super::audit::{Audit, Call};
 use super::{Admin, Admitted, refusal};
 use crate::auth::KeyHolder;
 use crate::pipeline::Router;
@@ -38,6 +38,10 @@ const LEAST: &[(&str, Role)] = &[
     ("ValidateDocument", Role::Viewer),
     ("PlanDocument", Role::Viewer),
     ("GetDataflow", Role::Viewer),
+    ("StartCanary", Role::Admin),
+    ("GetCanary", Role::Viewer),
+    ("PromoteCanary", Role::Admin),
+    ("AbortCanary", Role::Operator),
     ("Diagnose", Role::Viewer),
     ("ApplyDocument", Role::Admin),
     ("ConfirmCatalog", Role::Operator),
@@ -51,6 +55,9 @@ const LEAST: &[(&str, Role)] = &[
     ("WithdrawModel", Role::Operator),
     ("RestoreModel", Role::Operator),
 ];
+
+/// What the audit calls those whom nobody knows.
+const NOBODY: &str = "-";
 
 /// Roles that a router's own configuration gives, by the name that the history has: `key/ID` or `cert/NAME`.
 pub type Roles = BTreeMap<String, Role>;
@@ -68,22 +75,29 @@ pub struct AdminPeer {
 pub struct Entrance {
     router: Arc<Router>,
     roles: Roles,
-    meter: Meter,
+    audit: Audit,
 }
 
 impl Entrance {
     /// The entrance of a router whose configuration gives these roles.
     pub fn new(router: Arc<Router>, roles: Roles) -> Arc<Self> {
-        Arc::new(Self { router, roles, meter: Meter })
+        Arc::new(Self { router, roles, audit: Audit::default() })
     }
 
-    /// Who asks, if they may ask for this.
-    fn admit(&self, rpc: &Rpc, headers: &HeaderMap, peer: &AdminPeer) -> Result<Admitted, Status> {
+    /// Who asks, if they may ask for this; else who they are, as far as anybody knows, and why not.
+    fn admit(
+        &self,
+        call: &Call,
+        headers: &HeaderMap,
+        peer: &AdminPeer,
+    ) -> Result<Admitted, (String, Status)> {
         let view = self.router.view.load_full();
-        let (name, own, holder) = self.identify(&view, headers, peer)?;
+        let known = self.identify(&view, headers, peer);
+        let (name, own, holder) = known.map_err(|status| (NOBODY.to_owned(), status))?;
         let role = own.max(self.roles.get(&name).copied());
-        if role < Some(rpc.least) {
-            return Err(refusal::role_too_low(&name, role, rpc.name, rpc.least));
+        if role < Some(call.least) {
+            let refused = refusal::role_too_low(&name, role, call.rpc, call.least);
+            return Err((name, refused));
         }
         Ok(Admitted { view, holder, name })
     }
@@ -110,43 +124,13 @@ impl Entrance {
         });
         Ok((name, None, KeyHolder::without_key()))
     }
-
-    /// Writes down how a call ended. Reads that were answered are only counted: they change nothing, and a
-    /// terminal that watches makes one every second.
-    fn record(&self, rpc: &Rpc, who: &str, peer: IpAddr, said: Option<&Status>) {
-        let outcome = Outcome::of(said.map(Status::code));
-        self.meter.called(rpc.name, outcome);
-        let (rpc_name, outcome) = (rpc.name, outcome.as_str());
-        match said {
-            None if rpc.least == Role::Viewer => {}
-            None => {
-                tracing::info!(target: "audit", who, rpc = rpc_name, %peer, outcome, "admin call")
-            }
-            Some(status) => {
-                let why = status.message();
-                tracing::warn!(target: "audit", who, rpc = rpc_name, %peer, outcome, why, "admin call");
-            }
-        }
-    }
 }
 
-/// A call of the admin API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rpc {
-    name: &'static str,
-    least: Role,
-}
-
-impl Rpc {
-    /// The call that a request's path names; anything unknown is for the highest role.
-    fn of(path: &str) -> Self {
-        let asked = path.rsplit('/').next().unwrap_or_default();
-        let known = LEAST.iter().find(|(name, _)| *name == asked);
-        known.map_or(Self { name: "other", least: Role::Admin }, |(name, least)| Self {
-            name,
-            least: *least,
-        })
-    }
+/// The call that a request's path names and its least role; anything unknown is for the highest.
+fn known(path: &str) -> (&'static str, Role) {
+    let asked = path.rsplit('/').next().unwrap_or_default();
+    let known = LEAST.iter().find(|(name, _)| *name == asked);
+    known.copied().unwrap_or(("other", Role::Admin))
 }
 
 /// The admin service behind its entrance, still under its own name.
@@ -181,12 +165,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let rpc = Rpc::of(request.uri().path());
+        let path = request.uri().path();
         let peer = peer(request.extensions());
+        let call = Call::new(known(path), path, peer.address);
         let entrance = Arc::clone(&self.entrance);
-        match entrance.admit(&rpc, request.headers(), &peer) {
-            Err(refused) => {
-                entrance.record(&rpc, "-", peer.address, Some(&refused));
+        match entrance.admit(&call, request.headers(), &peer) {
+            Err((who, refused)) => {
+                entrance.audit.ended(&call, &who, Some(&refused));
                 Box::pin(std::future::ready(Ok(refused.into_http())))
             }
             Ok(admitted) => {
@@ -197,11 +182,33 @@ where
                     let answer = answering.await?;
                     let said = Status::from_header_map(answer.headers());
                     let said = said.filter(|status| status.code() != Code::Ok);
-                    entrance.record(&rpc, &who, peer.address, said.as_ref());
+                    entrance.audit.ended(&call, &who, said.as_ref());
                     Ok(answer)
                 })
             }
         }
+    }
+}
+
+/// Whatever is sent elsewhere than to a service of the admin port: there is nothing, and it is written down.
+#[derive(Clone)]
+pub struct Elsewhere(pub Arc<Entrance>);
+
+impl<B> Service<Request<B>> for Elsewhere {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().path();
+        let call = Call::new(known(""), path, peer(request.extensions()).address);
+        let refused = refusal::no_such_call();
+        self.0.audit.ended(&call, NOBODY, Some(&refused));
+        std::future::ready(Ok(refused.into_http()))
     }
 }
 
@@ -224,18 +231,18 @@ mod tests {
         let services = set.file.iter().filter(|f| f.package() == "trunkline.admin.v1");
         let methods = services.flat_map(|f| &f.service).flat_map(|s| &s.method);
         let mut named: Vec<&str> = methods.map(|method| method.name()).collect();
-        let mut known: Vec<&str> = LEAST.iter().map(|(name, _)| *name).collect();
+        let mut listed: Vec<&str> = LEAST.iter().map(|(name, _)| *name).collect();
         named.sort_unstable();
-        known.sort_unstable();
-        assert_eq!(known, named);
+        listed.sort_unstable();
+        assert_eq!(listed, named);
     }
 
     #[test]
     fn what_is_not_known_is_for_the_highest_role() {
-        assert_eq!(Rpc::of("/trunkline.admin.v1.AdminService/ListDrains").least, Role::Viewer);
-        assert_eq!(Rpc::of("/trunkline.admin.v1.AdminService/Undrain").least, Role::Operator);
+        assert_eq!(known("/trunkline.admin.v1.AdminService/ListDrains").1, Role::Viewer);
+        assert_eq!(known("/trunkline.admin.v1.AdminService/Undrain").1, Role::Operator);
         for path in ["/trunkline.admin.v1.AdminService/Surprise", "/", "", "/x/GetStatus/"] {
-            assert_eq!(Rpc::of(path).least, Role::Admin, "{path}");
+            assert_eq!(known(path).1, Role::Admin, "{path}");
         }
     }
 }

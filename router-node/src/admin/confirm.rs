@@ -40,7 +40,7 @@ pub async fn catalog(
         }
         let (reason, at_ms) = (intent.reason.clone(), Some(unix_ms()));
         let manifest = Manifest { endpoints, reason, by: Some(by.name()), at_ms };
-        let text = canonical::json(&manifest).map_err(|p| Status::internal(p.to_string()))?;
+        let text = canonical::json(&manifest).map_err(|p| refusal::internal(&p.to_string()))?;
         manifest::parse(&text).map_err(|p| refusal::bad_field("reason", &p.to_string()))?;
         Ok(vec![(format!("{CONFIG}{MANIFEST}"), Some(Bytes::from(text)))])
     };

@@ -15,7 +15,7 @@ use super::{Admitted, refusal};
 /// Keys that are named for one place.
 const MAX_NAMED_KEYS: usize = 5;
 
-/// Where prompts can go under the view that calls are served from.
+/// Where prompts can go under the view that calls are served from; while a canary runs, under either policy.
 ///
 /// # Errors
 /// A key that does not exist.
@@ -26,29 +26,39 @@ pub fn current(by: &Admitted, asked: &GetDataflowRequest) -> Result<GetDataflowR
         return Err(refusal::unknown_key(&asked.key_id));
     }
     let snapshot = &by.view.snapshot;
-    let reach = Reach::new(snapshot.endpoints.iter().map(|s| &s.endpoint), &snapshot.policy);
+    let candidate = by.view.canary.as_ref().map(|running| &*running.canary.policy);
+    let endpoints = || snapshot.endpoints.iter().map(|s| &s.endpoint);
+    let policies = std::iter::once(&*snapshot.policy).chain(candidate);
+    let reach: Vec<Reach<'_>> = policies.map(|policy| Reach::new(endpoints(), policy)).collect();
     Ok(GetDataflowResponse {
         revision: by.revision(),
         policy_version: snapshot.policy.version.clone(),
-        dataflows: added(None, &reach, tenants.into_iter()),
+        dataflows: added(&[], &reach, tenants.into_iter()),
     })
 }
 
 /// Where prompts of these keys could go after, and cannot before.
 pub fn widenings(before: &Outlook, after: &Outlook, keys: &[ApiKey]) -> Vec<Dataflow> {
-    let [before, after] = [before, after].map(|o| Reach::new(&o.catalog.endpoints, &o.policy));
-    added(Some(&before), &after, keys.iter().map(|key| &key.tenant))
+    let [before, after] = [before, after].map(|outlook| {
+        let reach = |policy| Reach::new(&outlook.catalog.endpoints, policy);
+        outlook.policies().map(reach).collect::<Vec<_>>()
+    });
+    added(&before, &after, keys.iter().map(|key| &key.tenant))
 }
 
+/// Where calls can go after and not before, each call under one of the policies.
 fn added<'a>(
-    before: Option<&Reach<'_>>,
-    after: &Reach<'_>,
+    before: &[Reach<'_>],
+    after: &[Reach<'_>],
     tenants: impl Iterator<Item = &'a Tenant>,
 ) -> Vec<Dataflow> {
     let mut added: BTreeMap<Flow, BTreeSet<&KeyId>> = BTreeMap::new();
     for (tenant, keys) in by_rules(tenants) {
-        let had = before.map(|reach| reach.of(tenant)).unwrap_or_default();
-        for flow in after.of(tenant).into_iter().filter(|flow| !had.contains(flow)) {
+        let of = |side: &[Reach<'_>]| -> BTreeSet<Flow> {
+            side.iter().flat_map(|reach| reach.of(tenant)).collect()
+        };
+        let had = of(before);
+        for flow in of(after).into_iter().filter(|flow| !had.contains(flow)) {
             added.entry(flow).or_default().extend(&keys);
         }
     }

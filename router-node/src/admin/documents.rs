@@ -14,12 +14,13 @@ use trunkline_spec::Problems;
 use trunkline_spec::versioned::Versioned;
 
 use super::state::State;
-use super::{Admin, Admitted, refusal};
+use super::{Admin, Admitted, canary, refusal};
 use crate::ingress::grpc::signed;
 
-pub use apply::apply;
-use history::{Head, History};
-use proposal::{Meant, Proposal};
+pub use apply::{apply, expect_head, put_in_force, refuse};
+use history::History;
+pub use history::{Head, means};
+pub use proposal::{Meant, Proposal, Reach};
 
 /// A version of a document.
 ///
@@ -53,7 +54,10 @@ pub async fn list(
     let kind = kind_of(asked.kind)?;
     let state = State::read(admin.store.as_ref()).await?;
     let history = History::read(admin.store.as_ref(), kind).await?;
-    let versions = history.versions(Head::of(&state, kind).as_ref());
+    let mut versions = history.versions(Head::of(&state, kind).as_ref());
+    if let Some(canary) = state.canary().filter(|_| kind == Versioned::Policy) {
+        versions.insert(0, canary::version(canary));
+    }
     Ok(ListDocumentVersionsResponse { revision: signed(state.revision.0), versions })
 }
 
@@ -89,7 +93,7 @@ pub async fn plan(
     let head = Head::of(&state, kind);
     let text = history.text_of(asked.source.map(Into::into), head.as_ref())?;
     let meant = Meant { by: by.name(), reason: "planned".to_owned() };
-    let proposal = Proposal::work_out(state, kind, &text, &meant)?;
+    let proposal = Proposal::work_out(state, kind, &text, (&meant, Reach::All))?;
     Ok(PlanDocumentResponse { plan: Some(proposal.plan) })
 }
 

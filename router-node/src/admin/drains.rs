@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost_types::Timestamp;
 use tonic::Status;
-use trunkline_core::catalog::Catalog;
+use trunkline_core::catalog::{Catalog, Endpoint};
 use trunkline_proto::admin::v1::{
     DrainEntry, DrainReport, DrainRequest, DrainResponse, DrainState, Impact, ListDrainsRequest,
     ListDrainsResponse, UndrainRequest, UndrainResponse,
@@ -36,14 +36,7 @@ pub async fn drain(
     asked: DrainRequest,
 ) -> Result<DrainResponse, Status> {
     let new = NewDrain::read(&asked, by)?;
-    let intent = Intent {
-        verb: "drain",
-        target: asked.target,
-        reason: asked.reason,
-        expected: asked.expected_revision,
-        mode: Mode::of(asked.dry_run),
-        rules: Rules::of(asked.force),
-    };
+    let intent = Intent::from(("drain", &asked));
     let whole = new.whole_impact(admin, by, &intent).await?;
     if let Some(impact) = &whole
         && intent.rules == Rules::Hold
@@ -53,6 +46,7 @@ pub async fn drain(
     }
     let plan = |state: &State| new.writes(&intent, state);
     let done = edit::apply(admin, by, &intent, plan).await?;
+    let impact = told(whole.unwrap_or(done.impact), (&intent.target, &done.keys), by);
     let drain = DrainEntry {
         target: intent.target,
         reason: intent.reason,
@@ -67,7 +61,7 @@ pub async fn drain(
     };
     Ok(DrainResponse {
         revision: signed(done.revision.0),
-        impact: Some(whole.unwrap_or(done.impact)),
+        impact: Some(impact),
         drain: Some(drain),
     })
 }
@@ -109,10 +103,15 @@ impl NewDrain {
     }
 
     fn writes(&self, intent: &Intent, state: &State) -> Result<Vec<Write>, Status> {
-        let scope = scope::resolved(&intent.target, state)?;
-        let before = state.entry(&key(&scope)).and_then(read);
+        let scopes = scope::all(&intent.target, state)?;
+        scopes.iter().map(|scope| self.write(scope, intent, state)).collect()
+    }
+
+    fn write(&self, scope: &Scope, intent: &Intent, state: &State) -> Result<Write, Status> {
+        let before = state.entry(&key(scope)).and_then(read);
         if before.is_some_and(|drain| drain.withdrawn) {
-            return Err(refusal::bad_field("target", "is withdrawn, which is more than a drain"));
+            let message = format!("{scope} is withdrawn, which is more than a drain");
+            return Err(refusal::bad_field("target", &message));
         }
         let record = Record {
             scope: scope.to_string(),
@@ -125,7 +124,7 @@ impl NewDrain {
             taken_permille: self.rate_permille.map(|_| 0),
             withdrawn: false,
         };
-        Ok(vec![(key(&scope), Some(written(&record)?))])
+        Ok((key(scope), Some(written(&record)?)))
     }
 
     /// A drain with a rate begins with nothing, and no step moves much: what it comes to in the end is held to
@@ -140,14 +139,7 @@ impl NewDrain {
             return Ok(None);
         }
         let end = Self { rate_permille: None, ..self.clone() };
-        let intent = Intent {
-            verb: intent.verb,
-            target: intent.target.clone(),
-            reason: intent.reason.clone(),
-            expected: intent.expected,
-            mode: Mode::DryRun,
-            rules: Rules::Overruled,
-        };
+        let intent = Intent { mode: Mode::DryRun, rules: Rules::Overruled, ..intent.clone() };
         let plan = |state: &State| end.writes(&intent, state);
         let mut impact = edit::apply(admin, by, &intent, plan).await?.impact;
         impact.violations = impact
@@ -165,7 +157,7 @@ impl NewDrain {
 /// # Errors
 /// The field that makes no sense.
 pub fn written(record: &Record) -> Result<Bytes, Status> {
-    let text = canonical::json(record).map_err(|p| Status::internal(p.to_string()))?;
+    let text = canonical::json(record).map_err(|p| refusal::internal(&p.to_string()))?;
     let wrong = |p: trunkline_spec::Problems| {
         let field = match p.0.first().map(|problem| problem.path.as_str()) {
             Some("rate_permille") => "rate_permille_per_minute",
@@ -191,15 +183,15 @@ pub async fn undrain(
     by: &Admitted,
     asked: UndrainRequest,
 ) -> Result<UndrainResponse, Status> {
-    let intent = Intent {
-        verb: "undrain",
-        target: asked.target,
-        reason: asked.reason,
-        expected: asked.expected_revision,
-        mode: Mode::of(asked.dry_run),
-        rules: Rules::of(asked.force),
-    };
+    let intent = Intent::from(("undrain", &asked));
     let plan = |state: &State| -> Result<Vec<Write>, Status> {
+        if let Some(fitting) = fitting(&intent.target, state) {
+            return match fitting.len() {
+                0 => Err(refusal::no_override(&intent.target, "drain")),
+                1..=scope::MAX_WRITES => Ok(fitting),
+                many => Err(scope::too_many(&format!("stands for {many} drains"))),
+            };
+        }
         let (key, drain) = in_force(&intent.target, state)?;
         if drain.is_some_and(|drain| drain.withdrawn) {
             return Err(refusal::bad_field("target", "is withdrawn; unwithdraw it"));
@@ -207,7 +199,33 @@ pub async fn undrain(
         Ok(vec![(key, None)])
     };
     let done = edit::apply(admin, by, &intent, plan).await?;
-    Ok(UndrainResponse { revision: signed(done.revision.0), impact: Some(done.impact) })
+    let impact = told(done.impact, (&intent.target, &done.keys), by);
+    Ok(UndrainResponse { revision: signed(done.revision.0), impact: Some(impact) })
+}
+
+/// With what a target with `*` stood for.
+fn told(impact: Impact, (target, keys): (&str, &[String]), by: &Admitted) -> Impact {
+    if scope::Pattern::read(target).is_none() {
+        return impact;
+    }
+    let prefix = format!("{CONFIG}{DRAINS}");
+    let scopes = keys.iter().filter_map(|key| Scope::parse(key.strip_prefix(&prefix)?).ok());
+    let endpoints = || by.view.snapshot.endpoints.iter().map(|state| &state.endpoint);
+    Impact { targets: scopes.map(|scope| named(&scope, endpoints())).collect(), ..impact }
+}
+
+/// The ends of the drains that a target with `*` fits; no withdrawal is among them. `None` for another target.
+fn fitting(target: &str, state: &State) -> Option<Vec<Write>> {
+    let (kind, pattern) = scope::Pattern::read(target)?;
+    let prefix = format!("{CONFIG}{DRAINS}");
+    let fits = |drain: &Drain| {
+        let name = named(&drain.scope, state.catalog().endpoints.iter());
+        let name = name.split_once('/').filter(|(of, _)| *of == kind);
+        !drain.withdrawn && name.is_some_and(|(_, name)| pattern.fits(name))
+    };
+    let drained =
+        state.below(&prefix).filter(|entry| read(entry).is_some_and(|drain| fits(&drain)));
+    Some(drained.map(|entry| (entry.key.clone(), None)).collect())
 }
 
 /// The key of a drain in force, and the drain if it can be read. A mistyped target is named as such; one that
@@ -239,15 +257,19 @@ pub async fn list(
     let members = routers::alive(admin, by).await;
     let wanted = match asked.target.as_str() {
         "" => None,
-        target => {
-            let parsed = Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?;
-            Some(scope::resolved(target, &state).unwrap_or(parsed))
-        }
+        target => Some(match fitting(target, &state) {
+            Some(fitting) => fitting.into_iter().map(|(key, _)| key).collect(),
+            None => {
+                let parsed = Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?;
+                vec![key(&scope::resolved(target, &state).unwrap_or(parsed))]
+            }
+        }),
     };
     let prefix = format!("{CONFIG}{DRAINS}");
     let drains = state.below(&prefix).filter_map(|entry| {
         let drain = read(entry)?;
-        let asked_for = wanted.as_ref().is_none_or(|wanted| *wanted == drain.scope);
+        let asked_for =
+            wanted.as_ref().is_none_or(|wanted: &Vec<String>| wanted.contains(&entry.key));
         asked_for.then(|| {
             let reports = members.iter().map(|m| m.report(admin, by, &drain.scope)).collect();
             shown(drain, entry.mod_revision.0, state.catalog(), reports)
@@ -268,7 +290,7 @@ fn shown(drain: Drain, revision: u64, catalog: &Catalog, routers: Vec<DrainRepor
     let complete = drain.left_permille() == 0 && routers.iter().all(proven);
     let state = if complete { DrainState::Proven } else { DrainState::Draining };
     DrainEntry {
-        target: named(&drain.scope, catalog),
+        target: named(&drain.scope, catalog.endpoints.iter()),
         reason: drain.reason,
         actor: drain.by.unwrap_or_default(),
         created_at: drain.at_ms.map(timestamp),
@@ -283,10 +305,10 @@ fn shown(drain: Drain, revision: u64, catalog: &Catalog, routers: Vec<DrainRepor
 }
 
 /// A target as people write it: endpoints by their names, when the catalog still has them.
-fn named(scope: &Scope, catalog: &Catalog) -> String {
+fn named<'a>(scope: &Scope, mut endpoints: impl Iterator<Item = &'a Endpoint>) -> String {
     match scope {
         Scope::Endpoint(id) => {
-            let endpoint = catalog.endpoints.iter().find(|e| e.id == *id);
+            let endpoint = endpoints.find(|e| e.id == *id);
             endpoint.map_or_else(|| scope.to_string(), |e| format!("endpoint/{}", e.name()))
         }
         Scope::Provider(_) | Scope::Model(_) => scope.to_string(),

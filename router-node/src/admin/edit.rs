@@ -7,7 +7,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tonic::Status;
-use trunkline_proto::admin::v1::Impact;
+use trunkline_proto::admin::v1::{
+    DrainRequest, Impact, ResetWeightRequest, RestoreModelRequest, SetWeightRequest,
+    UndrainRequest, WithdrawModelRequest,
+};
 use trunkline_spec::canonical;
 use trunkline_store::keys::Key;
 use trunkline_store::port::{Expect, Revision, Store, Txn};
@@ -30,6 +33,7 @@ const FOLLOW_STEP: Duration = Duration::from_millis(5);
 pub type Write = (String, Option<Bytes>);
 
 /// What an operator wants, beside the change itself.
+#[derive(Clone)]
 pub struct Intent {
     /// The verb, as in the command line.
     pub verb: &'static str,
@@ -44,6 +48,33 @@ pub struct Intent {
     /// Hold to the safety rules, or not.
     pub rules: Rules,
 }
+
+/// Messages that ask for an edit say the same about it, each in a type of its own; with the verb they are an intent.
+macro_rules! asked_by {
+    ($($message:ty),+) => {$(
+        impl From<(&'static str, &$message)> for Intent {
+            fn from((verb, asked): (&'static str, &$message)) -> Self {
+                Self {
+                    verb,
+                    target: asked.target.clone(),
+                    reason: asked.reason.clone(),
+                    expected: asked.expected_revision,
+                    mode: Mode::of(asked.dry_run),
+                    rules: Rules::of(asked.force),
+                }
+            }
+        }
+    )+};
+}
+
+asked_by!(
+    DrainRequest,
+    UndrainRequest,
+    SetWeightRequest,
+    ResetWeightRequest,
+    WithdrawModelRequest,
+    RestoreModelRequest
+);
 
 /// Whether an edit is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,6 +114,8 @@ pub struct Done {
     pub revision: Revision,
     /// What changes.
     pub impact: Impact,
+    /// The records that were written or taken away, or would be.
+    pub keys: Vec<String>,
 }
 
 /// Does the edit that `plan` works out on the state it is given.
@@ -134,14 +167,15 @@ async fn worked_out(
         check_expected(intent, &state, &writes)?;
         let prepared = Prepared::new(intent, by, &state, &writes)?;
         let (revision, impact) = (state.revision, what_if(state, &writes));
+        let keys = writes.into_iter().map(|(key, _)| key).collect();
         if intent.rules == Rules::Hold && !impact.violations.is_empty() {
             return Err(refusal::unsafe_edit(&impact.violations));
         }
         if intent.mode == Mode::DryRun {
-            return Ok(Done { revision, impact });
+            return Ok(Done { revision, impact, keys });
         }
         if let Some(revision) = prepared.commit(admin.store.as_ref()).await? {
-            return Ok(Done { revision, impact });
+            return Ok(Done { revision, impact, keys });
         }
         tries += 1;
         if tries == MAX_TRIES {
@@ -223,7 +257,7 @@ impl Prepared {
             reason: &intent.reason,
             changes,
         };
-        let entry = canonical::json(&entry).map_err(|p| Status::internal(p.to_string()))?;
+        let entry = canonical::json(&entry).map_err(|p| refusal::internal(&p.to_string()))?;
         let txn = txn.expect(&history, Expect::Absent).put(&history, entry.into_bytes());
         Ok(Self(txn))
     }

@@ -2,6 +2,7 @@
 //! the function that calls are drawn with.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::HeaderValue;
 use serde_json::{Map, Value, json};
 use tonic::Status;
@@ -13,7 +14,9 @@ use trunkline_proto::inference::v1::{Decision, Generation};
 use trunkline_wire::operation::Operation;
 use trunkline_wire::request::Peek;
 
-use super::{Admin, Admitted, peers, refusal};
+use super::peers::{self, Question, Said};
+use super::{Admin, Admitted, refusal};
+use crate::canary::{self, Caller};
 use crate::facts::facts_of;
 use crate::generations::{Explained, Replayed};
 use crate::ingress::grpc::{
@@ -39,7 +42,32 @@ pub async fn call(
     if asked.only_here {
         return Err(refusal::unknown_generation(id, 1, &[]));
     }
-    peers::ask(admin, by, id, credential).await
+    elsewhere(admin, by, id, credential).await
+}
+
+/// The record of a call from whichever other router has it.
+async fn elsewhere(
+    admin: &Admin,
+    by: &Admitted,
+    id: &str,
+    credential: Option<HeaderValue>,
+) -> Result<ExplainResponse, Status> {
+    let message = ExplainRequest { generation_id: id.to_owned(), only_here: true };
+    let question = Question { message, credential, patience: peers::DEADLINE };
+    let said =
+        peers::ask(admin, by, question, |mut peer, asked| async move { peer.explain(asked).await });
+    let (mut asked, mut silent) = (1, Vec::new());
+    let mut said = std::pin::pin!(said.await);
+    while let Some((router, said)) = said.next().await {
+        asked += 1;
+        match said {
+            Said::Answer(found) => return Ok(*found),
+            Said::NotThere => {}
+            Said::Silent => silent.push(router),
+        }
+    }
+    silent.sort();
+    Err(refusal::unknown_generation(id, asked, &silent))
 }
 
 fn answer(admin: &Admin, by: &Admitted, explained: &Explained) -> ExplainResponse {
@@ -83,13 +111,19 @@ pub fn route(
     };
     let (operation, body) = body(asked)?;
     let peek = Peek::parse(operation, body).map_err(|bad| refused(&Box::new(bad.into())))?;
-    let facts = facts_of(&peek, &by.view.snapshot, &holder.tenant, None);
+    let caller = Caller {
+        key: holder.tenant.key.as_str(),
+        session: peek.session_id.as_deref(),
+        user: peek.user.as_deref(),
+    };
+    let view = canary::dry_side_of(&by.view, &caller);
+    let facts = facts_of(&peek, &view.snapshot, &holder.tenant, None);
     let mut facts = facts.map_err(|rejection| refused(&rejection))?;
     if asked.body.is_empty() {
         facts.input_tokens = USUAL_PROMPT;
     }
     let seed = asked.seed.unwrap_or_else(|| admin.router.ledger.seed());
-    let decision = decide(&admin.router, &by.view, holder, facts, seed);
+    let decision = decide(&admin.router, &view, holder, facts, seed);
     Ok(ExplainRouteResponse { revision: by.revision(), decision: Some(decision) })
 }
 

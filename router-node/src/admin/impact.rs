@@ -33,7 +33,25 @@ pub fn between(before: &Outlook, after: &Outlook) -> Impact {
     let lost = had.difference(&has).map(|name| nothing_left(name));
     let lost: Vec<String> = lost.filter(|text| !violations.contains(text)).collect();
     violations.extend(lost);
-    Impact { models, violations }
+    Impact { models, violations, targets: Vec::new() }
+}
+
+/// The same for an edit that holds for a share of the calls alone, in ‰: so much less moves. What a name would be
+/// left with is no question of shares.
+pub fn at_share(before: &Outlook, after: &Outlook, permille: u32) -> Impact {
+    of_share(between(before, after), permille)
+}
+
+fn of_share(whole: Impact, permille: u32) -> Impact {
+    let mut impact = whole;
+    let too_much: Vec<String> = impact.models.iter().filter_map(violation).collect();
+    impact.violations.retain(|text| !too_much.contains(text));
+    for model in &mut impact.models {
+        model.moved_permille = (model.moved_permille * permille).div_ceil(1_000);
+    }
+    let broken: Vec<String> = impact.models.iter().filter_map(violation).collect();
+    impact.violations.splice(0..0, broken);
+    impact
 }
 
 fn of_model(model: &ModelId, weights: &[(u64, u64)]) -> ModelImpact {
@@ -155,7 +173,18 @@ mod tests {
             (endpoint.id, row)
         });
         let table = trunkline_core::assess::Table { rows: rows.collect(), ..Default::default() };
-        Outlook { catalog, policy: policy.into(), table }
+        Outlook { catalog, policy: policy.into(), candidate: None, table }
+    }
+
+    #[test]
+    fn an_edit_for_a_share_of_the_calls_moves_that_share() {
+        let eu = "data: {jurisdictions: [eu]}";
+        let whole = between(&outlook("", false), &outlook(eu, false));
+        assert_eq!(whole.violations.len(), 1, "half of the weight moves");
+        let share = at_share(&outlook("", false), &outlook(eu, false), 50);
+        assert_eq!((share.models[0].moved_permille, share.violations.len()), (25, 0));
+        let gone = at_share(&outlook(eu, false), &outlook(eu, true), 50);
+        assert_eq!(gone.violations, ["m would have no usable endpoint left"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Carries out what drains say about time: takes the weight away step by step, and ends those that are over.
+//! Carries out what drains and canaries say about time: takes weight away step by step, and ends what is over.
 //! Verdicts and weights never look at a clock, so somebody has to write; every router does, and of those that
 //! try at once one is done, with its history entry.
 
@@ -10,16 +10,16 @@ use trunkline_spec::overrides::{Drain, DrainEntry as Record};
 
 use super::edit::{self, Intent, Mode, Rules, Write};
 use super::state::State;
-use super::{Admin, drains, refusal};
+use super::{Admin, canary, drains, refusal};
 use crate::ledger::unix_ms;
 
-/// How often drains are looked at; nobody sees a drain end a second late.
+/// How often both are looked at; nobody sees one end a second late.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A drain with a rate is written again once this much of the weight is due, in thousandths: at most twenty
 /// writes a drain, and no step moves enough to be noticed.
 const STEP_PERMILLE: u32 = 50;
 
-/// Looks after drains until the shutdown.
+/// Looks after drains and the canary until the shutdown.
 ///
 /// # Errors
 /// None: what fails is tried again at the next look.
@@ -30,6 +30,11 @@ pub async fn keep(admin: Admin, shutdown: Shutdown) -> Result<(), BoxError> {
             () = shutdown.wait() => return Ok(()),
         }
         let view = admin.router.view.load_full();
+        if let Some(running) = &view.canary
+            && let Err(status) = canary::end_if_due(&admin, running).await
+        {
+            tracing::warn!(error = status.message(), "the canary could not be ended, trying again");
+        }
         for drain in view.timed_drains.iter() {
             if let Some(step) = Step::due(drain, unix_ms())
                 && let Err(status) = step.carry_out(&admin, drain).await

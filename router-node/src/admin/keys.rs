@@ -42,7 +42,7 @@ pub async fn create(
     let new = NewKey::draw()?;
     let record = new.record(by, &asked.entry_json)?;
     let id = record.id.clone();
-    let text = canonical::json(&record).map_err(|p| Status::internal(p.to_string()))?;
+    let text = canonical::json(&record).map_err(|p| refusal::internal(&p.to_string()))?;
     keys::parse_one(&text).map_err(|p| refusal::bad_field("entry_json", &p.to_string()))?;
     let intent = Intent {
         verb: "keys create",
@@ -127,7 +127,7 @@ fn after_the_end(state: &State, found: &Found, now: u64) -> Result<Option<Bytes>
         return Ok(None);
     }
     let ended = Record { expires_at_ms: Some(now), ..found.record.clone() };
-    let text = canonical::json(&ended).map_err(|p| Status::internal(p.to_string()))?;
+    let text = canonical::json(&ended).map_err(|p| refusal::internal(&p.to_string()))?;
     Ok(Some(Bytes::from(text)))
 }
 
@@ -229,7 +229,7 @@ impl NewKey {
 fn random<const N: usize>() -> Result<String, Status> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|e| Status::internal(format!("the system gives no random bytes: {e}")))?;
+        .map_err(|e| refusal::internal(&format!("the system gives no random bytes: {e}")))?;
     Ok(base32(&bytes))
 }
 

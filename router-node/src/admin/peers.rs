@@ -1,101 +1,139 @@
-//! Asking the other routers: a record is kept where its call was served. The operator's own key goes along,
-//! so that nobody learns from another router what this one would not tell.
+//! Asking the other routers: a record is kept where its call was served, and each counts its own calls. The
+//! operator's own key goes along, so that nobody learns from another router what this one would not tell.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream;
+use futures_util::{Stream, StreamExt};
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Request, Status};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
-use trunkline_proto::admin::v1::{ExplainRequest, ExplainResponse};
 use trunkline_runtime::BoxError;
 use trunkline_runtime::tls::TlsFiles;
 
-use super::{Admin, Admitted, refusal, routers};
+use super::{Admin, Admitted, routers};
+use crate::ingress::grpc::Caller;
 
-/// A router that takes longer has no say: whoever asks waits at a terminal.
-const DEADLINE: Duration = Duration::from_secs(2);
+/// A router that takes longer to connect, or to look something up, has no say: whoever asks waits at a terminal.
+pub const DEADLINE: Duration = Duration::from_secs(2);
 /// Routers asked at once.
 const AT_ONCE: usize = 32;
 /// The longest answer: the record of a call over thousands of endpoints.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// What one router says.
-enum Said {
-    Found(Box<ExplainResponse>),
-    NotThere,
-    /// Its name, because it does not say.
-    Silent(String),
+/// The admin API of another router.
+pub type Peer = AdminServiceClient<Channel>;
+
+/// The operator's credential, which goes along.
+pub fn credential<T>(request: &Request<T>) -> Option<HeaderValue> {
+    Caller::new(request.metadata().clone(), request.extensions()).credential().cloned()
 }
 
-/// The record of a call from whichever other router has it.
-///
-/// # Errors
-/// When none has it; the message names those that did not answer.
-pub async fn ask(
-    admin: &Admin,
+/// What the other routers are asked.
+#[derive(Clone)]
+pub struct Question<M> {
+    /// The message.
+    pub message: M,
+    /// The operator's credential.
+    pub credential: Option<HeaderValue>,
+    /// How long each may take.
+    pub patience: Duration,
+}
+
+/// What one router says.
+pub enum Said<T> {
+    /// Its answer.
+    Answer(Box<T>),
+    /// It has no such thing.
+    NotThere,
+    /// Nothing, in time.
+    Silent,
+}
+
+/// What every other router that is alive says, as the answers come, each with the router's name.
+pub async fn ask<'a, M, T, F>(
+    admin: &'a Admin,
     by: &Admitted,
-    id: &str,
-    credential: Option<HeaderValue>,
-) -> Result<ExplainResponse, Status> {
-    let own = &admin.identity;
+    question: Question<M>,
+    call: impl Fn(Peer, Request<M>) -> F + Copy + 'a,
+) -> impl Stream<Item = (String, Said<T>)> + 'a
+where
+    M: Clone + 'a,
+    T: 'a,
+    F: Future<Output = Result<Response<T>, Status>> + 'a,
+{
     let others = routers::alive(admin, by).await.into_iter();
-    let others: Vec<_> = others.filter(|member| *member.id() != *own.node).collect();
-    let routers = others.len() + 1;
-    let asked = others.into_iter().map(|member| {
-        let credential = credential.clone();
+    let others = others.filter(|member| *member.id() != *admin.identity.node);
+    let asked = others.map(move |member| {
+        let question = question.clone();
         async move {
-            let asked = ask_one(admin, member.admin_url(), id, credential);
-            match tokio::time::timeout(DEADLINE, asked).await {
-                Ok(Ok(Some(found))) => Said::Found(Box::new(found)),
-                Ok(Ok(None)) => Said::NotThere,
+            let patience = question.patience;
+            let asked = ask_one(admin, member.admin_url(), question, call);
+            let said = match tokio::time::timeout(patience, asked).await {
+                Ok(Ok(said)) => said,
                 Ok(Err(error)) => {
                     tracing::debug!(router = member.id(), %error, "another router did not answer");
-                    Said::Silent(member.id().to_owned())
+                    Said::Silent
                 }
-                Err(_) => Said::Silent(member.id().to_owned()),
-            }
+                Err(_) => Said::Silent,
+            };
+            (member.id().to_owned(), said)
         }
     });
-    let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
-    let mut silent = Vec::new();
-    while let Some(said) = answers.next().await {
-        match said {
-            Said::Found(found) => return Ok(*found),
-            Said::NotThere => {}
-            Said::Silent(router) => silent.push(router),
-        }
-    }
-    silent.sort();
-    Err(refusal::unknown_generation(id, routers, &silent))
+    stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(AT_ONCE)
 }
 
-/// The record from one router; `None` when it has none.
-async fn ask_one(
+/// The answers of routers, and who gave none.
+pub struct Heard<T> {
+    /// By the router's name, ascending.
+    pub answers: Vec<(String, Box<T>)>,
+    /// The names of those that did not answer, ascending.
+    pub silent: Vec<String>,
+}
+
+impl<T> Heard<T> {
+    /// Waits for all. A router that has no such thing, such as a call that its release does not know, is silent.
+    pub async fn all(said: impl Stream<Item = (String, Said<T>)>) -> Self {
+        let (mut answers, mut silent) = (Vec::new(), Vec::new());
+        let mut said = std::pin::pin!(said);
+        while let Some((router, said)) = said.next().await {
+            match said {
+                Said::Answer(answer) => answers.push((router, answer)),
+                Said::NotThere | Said::Silent => silent.push(router),
+            }
+        }
+        answers.sort_by(|(a, _), (b, _)| a.cmp(b));
+        silent.sort();
+        Self { answers, silent }
+    }
+}
+
+async fn ask_one<M, T, F>(
     admin: &Admin,
     url: &str,
-    id: &str,
-    credential: Option<HeaderValue>,
-) -> Result<Option<ExplainResponse>, BoxError> {
+    question: Question<M>,
+    call: impl Fn(Peer, Request<M>) -> F,
+) -> Result<Said<T>, BoxError>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
     if url.is_empty() {
         return Err("it does not say where its admin API is; set `advertise_admin` there".into());
     }
     let channel = endpoint(admin, url).await?.connect().await?;
-    let mut client = AdminServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-    let mut request =
-        Request::new(ExplainRequest { generation_id: id.to_owned(), only_here: true });
-    if let Some(credential) = credential {
+    let peer = AdminServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+    let mut request = Request::new(question.message);
+    if let Some(credential) = question.credential {
         let headers = http::HeaderMap::from_iter([(AUTHORIZATION, credential)]);
         *request.metadata_mut() = MetadataMap::from_headers(headers);
     }
-    match client.explain(request).await {
-        Ok(found) => Ok(Some(found.into_inner())),
-        Err(status) if status.code() == Code::NotFound => Ok(None),
+    match call(peer, request).await {
+        Ok(answer) => Ok(Said::Answer(Box::new(answer.into_inner()))),
+        Err(status) if status.code() == Code::NotFound => Ok(Said::NotThere),
         Err(status) => Err(status.message().to_owned().into()),
     }
 }

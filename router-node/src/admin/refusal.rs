@@ -54,6 +54,17 @@ pub fn not_admitted() -> Status {
     because(Code::Unauthenticated, "not_admitted", "the call was not authenticated", [])
 }
 
+/// What should not be able to happen.
+pub fn internal(message: &str) -> Status {
+    because(Code::Internal, "internal", message, [])
+}
+
+/// A path that no service has.
+pub fn no_such_call() -> Status {
+    let message = "no such call; the admin API is trunkline.admin.v1.AdminService, over gRPC";
+    because(Code::Unimplemented, "unknown_call", message, [])
+}
+
 /// A field that makes no sense.
 pub fn bad_field(field: &str, message: &str) -> Status {
     let message = format!("{field}: {message}");
@@ -77,6 +88,18 @@ pub fn unknown_target(target: &str, nearest: &[String]) -> Status {
 pub fn no_override(target: &str, what: &str) -> Status {
     let message = format!("{target} has no {what}");
     because(Code::NotFound, "no_override", &message, [("target", target.to_owned())])
+}
+
+/// No canary runs.
+pub fn no_canary() -> Status {
+    because(Code::NotFound, "no_canary", "no canary runs; `policy canary -f FILE` begins one", [])
+}
+
+/// Another canary runs than the one that is meant.
+pub fn other_canary(version: &str) -> Status {
+    let message =
+        format!("the canary that runs is {version}; promote or abort it first, or name it");
+    because(Code::Aborted, "conflict", &message, [("current_version", version.to_owned())])
 }
 
 /// A generation that no router has which could be asked; `silent` are those that could not.

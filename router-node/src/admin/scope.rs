@@ -1,5 +1,7 @@
 //! Targets as operators write them → what they mean in the catalog.
 
+use std::collections::BTreeMap;
+
 use tonic::Status;
 use trunkline_core::catalog::{Catalog, Endpoint};
 use trunkline_core::id::{EndpointId, ModelId};
@@ -9,6 +11,8 @@ use trunkline_spec::overrides::Scope;
 use super::refusal;
 use super::state::State;
 
+/// Most records in one edit: a transaction takes 128 operations, one of which is the history entry.
+pub const MAX_WRITES: usize = 127;
 /// Names offered for an unknown target.
 const NEAREST: usize = 3;
 
@@ -46,6 +50,68 @@ pub fn resolved(target: &str, state: &State) -> Result<Scope, Status> {
         },
         Some(Resolved::Model(_)) | None => existing(target, state.catalog()),
     }
+}
+
+/// What a target of a drain stands for: [`resolved`], and every name that a pattern with `*` fits, each as its own
+/// scope, in the order of their names.
+///
+/// # Errors
+/// As [`resolved`]; a pattern that fits nothing, or too much for one edit.
+pub fn all(target: &str, state: &State) -> Result<Vec<Scope>, Status> {
+    let Some((kind, pattern)) = Pattern::read(target) else {
+        return resolved(target, state).map(|scope| vec![scope]);
+    };
+    let catalog = state.catalog();
+    let names: BTreeMap<String, Scope> = match kind {
+        "provider" => {
+            let ids = catalog.providers.iter().map(|provider| &provider.id);
+            ids.map(|id| (id.to_string(), Scope::Provider(id.clone()))).collect()
+        }
+        "model" => {
+            let models = catalog.endpoints.iter().map(|endpoint| &endpoint.model);
+            models.map(|model| (model.to_string(), Scope::Model(model.clone()))).collect()
+        }
+        "endpoint" => catalog.endpoints.iter().map(|e| (e.name(), Scope::Endpoint(e.id))).collect(),
+        _ => return existing(target, catalog).map(|scope| vec![scope]),
+    };
+    let fits = names.into_iter().filter(|(name, _)| pattern.fits(name));
+    let scopes: Vec<Scope> = fits.map(|(_, scope)| scope).collect();
+    match scopes.len() {
+        0 => Err(refusal::unknown_target(target, &[])),
+        1..=MAX_WRITES => Ok(scopes),
+        many => Err(too_many(&format!("stands for {many} of them"))),
+    }
+}
+
+/// A name with `*`, each of which stands for any letters, none included.
+pub struct Pattern<'a>(&'a str);
+
+impl<'a> Pattern<'a> {
+    /// The kind of target and the pattern of its name; `None` for a target without `*`.
+    pub fn read(target: &'a str) -> Option<(&'a str, Self)> {
+        let (kind, name) = target.split_once('/')?;
+        name.contains('*').then_some((kind, Self(name)))
+    }
+
+    /// Whether a name is meant.
+    pub fn fits(&self, name: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else {
+            return false;
+        };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        for part in parts {
+            let Some((_, after)) = rest.split_once(part) else { return false };
+            rest = after;
+        }
+        rest.ends_with(last)
+    }
+}
+
+/// The refusal of an edit that would write more than a transaction takes.
+pub fn too_many(what: &str) -> Status {
+    let message = format!("{what}, and at most {MAX_WRITES} are written at once; name fewer");
+    refusal::bad_field("target", &message)
 }
 
 /// A provider without endpoints is still there.
@@ -94,5 +160,23 @@ pub fn weighed(scope: &Scope, catalog: &Catalog) -> Result<Vec<EndpointId>, Stat
             "target",
             "a weight is for an endpoint, or for all endpoints of a provider",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_letters() {
+        let fits = |pattern: &str, name: &str| Pattern(pattern).fits(name);
+        assert!(fits("open*", "openai") && fits("open*", "open") && !fits("open*", "reopen"));
+        assert!(fits("*", "anything/at@all"));
+        assert!(fits("a*b*c", "abc") && fits("a*b*c", "a-b-b-c") && !fits("a*b*c", "acb"));
+        assert!(
+            fits("*/gpt-*@eu", "azure/openai/gpt-4o@eu") && !fits("*/gpt-*@eu", "azure/gpt-4o@us")
+        );
+        assert!(!fits("ab*ba", "aba"), "letters are used once");
+        assert!(Pattern::read("provider/openai").is_none() && Pattern::read("*").is_none());
     }
 }

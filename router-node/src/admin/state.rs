@@ -10,6 +10,7 @@ use trunkline_core::catalog::Catalog;
 use trunkline_core::id::Zone;
 use trunkline_core::policy::{ApiKey, Policy};
 use trunkline_core::snapshot::Snapshot;
+use trunkline_spec::canary::Canary;
 use trunkline_store::keys::{CONFIG, OBSERVATIONS, PROBERS};
 use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision, Store};
 
@@ -30,8 +31,17 @@ pub struct Outlook {
     pub catalog: Catalog,
     /// The policy in force.
     pub policy: Arc<Policy>,
+    /// The policy that a canary's share of the calls obeys.
+    pub candidate: Option<Arc<Policy>>,
     /// Verdicts and weights.
     pub table: Table,
+}
+
+impl Outlook {
+    /// The policies that decide over calls.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        std::iter::once(&*self.policy).chain(self.candidate.as_deref())
+    }
 }
 
 impl State {
@@ -62,6 +72,11 @@ impl State {
         &self.fold.catalog
     }
 
+    /// The canary that runs.
+    pub fn canary(&self) -> Option<&Arc<Canary>> {
+        self.fold.canary()
+    }
+
     /// All keys.
     pub fn keys(&self) -> Vec<ApiKey> {
         self.fold.keys()
@@ -77,6 +92,7 @@ impl State {
         Outlook {
             catalog: self.fold.catalog.clone(),
             policy: Arc::clone(&self.fold.policy),
+            candidate: self.fold.canary().map(|canary| Arc::clone(&canary.policy)),
             table: self.fold.table(&Zone::new("")),
         }
     }

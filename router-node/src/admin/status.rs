@@ -12,7 +12,7 @@ use trunkline_spec::overrides::Scope;
 use trunkline_store::keys::{Key, PROBERS};
 use trunkline_store::port::KeyValue;
 
-use super::{Admin, Admitted, refusal, routers};
+use super::{Admin, Admitted, canary, refusal, routers};
 use crate::ingress::grpc::verdict_of_name;
 use crate::view::{Lane, View};
 
@@ -37,6 +37,7 @@ pub async fn answer(
         routers: routers.into_iter().map(|member| member.status(admin, by)).collect(),
         probers,
         answered_by: admin.identity.node.to_string(),
+        canary: by.view.canary.as_ref().map(|running| canary::message(&running.canary)),
     })
 }
 

@@ -5,7 +5,7 @@
 )]
 
 use metrics::counter;
-use tonic::Code;
+use tonic::{Code, Status};
 use trunkline_runtime::catalogue::{Kind, Metric};
 
 /// The metrics of the admin API.
@@ -13,7 +13,7 @@ pub const CATALOGUE: &[Metric] = &[Metric::new(
     "trunkline_admin_calls_total",
     Kind::Counter,
     &["rpc", "outcome"],
-    "Calls of the admin API: done, unauthenticated, denied (the role is too low), refused (by a rule, a conflict or a mistake) or failed.",
+    "Calls of the admin API: done, unauthenticated, denied (the role is too low), refused (by a rule, a conflict or a mistake), malformed or failed.",
 )];
 
 /// How a call of the admin API ended.
@@ -27,14 +27,16 @@ pub enum Outcome {
     Denied,
     /// Not done, for a reason that lies with what was asked.
     Refused,
+    /// No call at all: what was sent cannot be read, or nothing is there.
+    Malformed,
     /// Not done, through no fault of whoever asked.
     Failed,
 }
 
 impl Outcome {
     /// From the status that it ended with; `None` for an answer.
-    pub fn of(code: Option<Code>) -> Self {
-        match code {
+    pub fn of(said: Option<&Status>) -> Self {
+        match said.map(Status::code) {
             None => Self::Done,
             Some(Code::Unauthenticated) => Self::Unauthenticated,
             Some(Code::PermissionDenied) => Self::Denied,
@@ -46,6 +48,11 @@ impl Outcome {
                 | Code::Aborted
                 | Code::OutOfRange,
             ) => Self::Refused,
+            Some(Code::Unimplemented) => Self::Malformed,
+            // Of ours each has details; those without come from reading the message, before any of ours.
+            Some(Code::Internal) if said.is_some_and(|status| status.details().is_empty()) => {
+                Self::Malformed
+            }
             Some(_) => Self::Failed,
         }
     }
@@ -57,6 +64,7 @@ impl Outcome {
             Self::Unauthenticated => "unauthenticated",
             Self::Denied => "denied",
             Self::Refused => "refused",
+            Self::Malformed => "malformed",
             Self::Failed => "failed",
         }
     }

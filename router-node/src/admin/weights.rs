@@ -10,15 +10,12 @@ use trunkline_spec::canonical;
 use trunkline_spec::overrides::{self, Scope, WeightEntry as Record};
 use trunkline_store::keys::CONFIG;
 
-use super::edit::{self, Intent, Mode, Rules, Write};
+use super::edit::{self, Intent, Write};
 use super::state::State;
 use super::{Admin, Admitted, refusal, scope};
 use crate::fold::WEIGHTS;
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
-
-/// Most endpoints in one edit: a transaction takes 128 operations, one of which is the history entry.
-const MAX_ENDPOINTS: usize = 127;
 
 /// Pins a weight.
 ///
@@ -29,14 +26,7 @@ pub async fn set(
     by: &Admitted,
     asked: SetWeightRequest,
 ) -> Result<SetWeightResponse, Status> {
-    let intent = Intent {
-        verb: "weight set",
-        target: asked.target,
-        reason: asked.reason,
-        expected: asked.expected_revision,
-        mode: Mode::of(asked.dry_run),
-        rules: Rules::of(asked.force),
-    };
+    let intent = Intent::from(("weight set", &asked));
     let at_ms = unix_ms();
     let plan = |state: &State| -> Result<Vec<Write>, Status> {
         let write = |id: EndpointId| {
@@ -47,7 +37,7 @@ pub async fn set(
                 by: Some(by.name()),
                 at_ms: Some(at_ms),
             };
-            let text = canonical::json(&record).map_err(|p| Status::internal(p.to_string()))?;
+            let text = canonical::json(&record).map_err(|p| refusal::internal(&p.to_string()))?;
             overrides::parse_weight(&text)
                 .map_err(|p| refusal::bad_field("weight", &p.to_string()))?;
             Ok((key(id), Some(Bytes::from(text))))
@@ -68,14 +58,7 @@ pub async fn reset(
     by: &Admitted,
     asked: ResetWeightRequest,
 ) -> Result<ResetWeightResponse, Status> {
-    let intent = Intent {
-        verb: "weight reset",
-        target: asked.target,
-        reason: asked.reason,
-        expected: asked.expected_revision,
-        mode: Mode::of(asked.dry_run),
-        rules: Rules::of(asked.force),
-    };
+    let intent = Intent::from(("weight reset", &asked));
     let plan = |state: &State| -> Result<Vec<Write>, Status> {
         let scope = scope::existing(&intent.target, state.catalog())?;
         let pinned = scope::weighed(&scope, state.catalog())?
@@ -97,12 +80,8 @@ fn key(endpoint: EndpointId) -> String {
 }
 
 fn bounded(endpoints: Vec<EndpointId>) -> Result<Vec<EndpointId>, Status> {
-    if endpoints.len() <= MAX_ENDPOINTS {
+    if endpoints.len() <= scope::MAX_WRITES {
         return Ok(endpoints);
     }
-    let message = format!(
-        "has {} endpoints, and at most {MAX_ENDPOINTS} are written at once; name them one by one",
-        endpoints.len()
-    );
-    Err(refusal::bad_field("target", &message))
+    Err(scope::too_many(&format!("has {} endpoints", endpoints.len())))
 }

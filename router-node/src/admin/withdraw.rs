@@ -11,7 +11,7 @@ use trunkline_proto::admin::v1::{
 };
 use trunkline_spec::overrides::{DrainEntry as Record, Scope};
 
-use super::edit::{self, Intent, Mode, Rules, Write};
+use super::edit::{self, Intent, Rules, Write};
 use super::state::State;
 use super::{Admin, Admitted, drains, refusal, scope};
 use crate::ingress::grpc::signed;
@@ -26,16 +26,8 @@ pub async fn withdraw(
     by: &Admitted,
     asked: WithdrawModelRequest,
 ) -> Result<WithdrawModelResponse, Status> {
-    let force = asked.force;
-    let intent = Intent {
-        verb: "withdraw",
-        target: asked.target,
-        reason: asked.reason,
-        expected: asked.expected_revision,
-        mode: Mode::of(asked.dry_run),
-        // That a model has nothing left is what is wanted; the rule for that is here.
-        rules: Rules::Overruled,
-    };
+    // That a model has nothing left is what is wanted; the rule for that is here.
+    let intent = Intent { rules: Rules::Overruled, ..Intent::from(("withdraw", &asked)) };
     let at_ms = unix_ms();
     let plan = |state: &State| -> Result<Vec<Write>, Status> {
         let scope = scope::resolved(&intent.target, state)?;
@@ -43,7 +35,7 @@ pub async fn withdraw(
             return Err(refusal::bad_field("target", "only a model is withdrawn; write model/ID"));
         };
         let stranded = stranded(&state.snapshot(), model);
-        if !force && !stranded.is_empty() {
+        if !asked.force && !stranded.is_empty() {
             return Err(refusal::unsafe_edit(&stranded));
         }
         let record = Record {
@@ -72,14 +64,7 @@ pub async fn restore(
     by: &Admitted,
     asked: RestoreModelRequest,
 ) -> Result<RestoreModelResponse, Status> {
-    let intent = Intent {
-        verb: "unwithdraw",
-        target: asked.target,
-        reason: asked.reason,
-        expected: asked.expected_revision,
-        mode: Mode::of(asked.dry_run),
-        rules: Rules::of(asked.force),
-    };
+    let intent = Intent::from(("unwithdraw", &asked));
     let plan = |state: &State| -> Result<Vec<Write>, Status> {
         let (key, drain) = drains::in_force(&intent.target, state)?;
         if !drain.is_some_and(|drain| drain.withdrawn) {

@@ -246,3 +246,26 @@ fn a_prober_that_went_while_nobody_looked_is_gone_after_a_listing() {
     assert_eq!(story.relist(), Haste::Urgent);
     assert!(story.fold.probers.is_empty());
 }
+
+#[test]
+fn a_canary_runs_while_the_policy_that_it_is_compared_with_is_in_force() {
+    let mut story = Story::with(1);
+    let canary = json!({
+        "policy": {"version": 1, "tags": ["new"]},
+        "base": story.fold.policy.version,
+        "share_permille": 50,
+        "reason": "x",
+        "at_ms": 1,
+    });
+    assert_eq!(story.write(&[(CANARY, &canary.to_string())]), Haste::Urgent);
+    assert_eq!(story.fold.canary().unwrap().policy.tags, ["new"]);
+    story.write(&[(POLICY, &json!({"version": 1, "tags": ["other"]}).to_string())]);
+    assert_eq!(story.fold.canary(), None);
+    story.write(&[(POLICY, &json!({"version": 1}).to_string())]);
+    assert!(story.fold.canary().is_some());
+    story.write(&[(CANARY, "{}")]);
+    assert!(story.fold.canary().is_some(), "the last good one stays in force");
+    story.delete_below(&format!("{CONFIG}{CANARY}"));
+    assert_eq!(story.fold.canary(), None);
+    assert_eq!(story.fold.nacks(), []);
+}

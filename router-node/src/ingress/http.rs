@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use trunkline_wire::error::{ErrorBody, ErrorType};
 use trunkline_wire::operation::Operation;
 
+use crate::canary::Decided;
 use crate::ingress::body::Payload;
 use crate::ingress::decision;
 use crate::ingress::grpc::PeerAddress;
@@ -98,7 +99,7 @@ impl Public {
         let (head, body) = request.into_parts();
         let request_id = request_id(&head.headers);
         let record = router.ledger.open(operation, CameBy::Http, request_id);
-        let ids = Ids::of(&record, request_id);
+        let ids = Ids::of(router, &record, request_id);
         let body = match read_body(&head.headers, body, self.max_body_bytes).await {
             Ok(body) => body,
             Err(rejection) => {
@@ -115,6 +116,7 @@ impl Public {
             session: text(&head.headers, "x-session-id").map(str::to_owned),
             tags: tags(&head.headers),
             timeout: timeout(&head.headers),
+            decided: ids.decided.clone(),
             explain,
         };
         let mut response = match pipeline::run(router, arrival, record).await {
@@ -253,15 +255,20 @@ fn error_response(error: &ErrorBody) -> Response<Payload> {
 struct Ids {
     generation: HeaderValue,
     request: HeaderValue,
+    decided: Decided,
 }
 
 impl Ids {
-    fn of(record: &OpenRecord, request_id: Option<&str>) -> Self {
+    fn of(router: &Router, record: &OpenRecord, request_id: Option<&str>) -> Self {
         let text = record.read(|r| r.generation.to_string()).unwrap_or_default();
         let own = HeaderValue::from_maybe_shared(Bytes::from(text));
         let generation = own.unwrap_or(HeaderValue::from_static("unknown"));
         let request = request_id.and_then(|id| HeaderValue::from_str(id).ok());
-        Self { request: request.unwrap_or_else(|| generation.clone()), generation }
+        Self {
+            request: request.unwrap_or_else(|| generation.clone()),
+            generation,
+            decided: Decided::of(router),
+        }
     }
 
     fn generation_text(&self) -> String {
@@ -273,6 +280,6 @@ fn identified(router: &Router, mut response: Response<Payload>, ids: &Ids) -> Re
     let headers = response.headers_mut();
     headers.insert(X_GENERATION_ID, ids.generation.clone());
     headers.insert(X_REQUEST_ID, ids.request.clone());
-    headers.insert(X_POLICY, router.view.load().policy_header.clone());
+    headers.insert(X_POLICY, ids.decided.policy_header(router));
     response
 }

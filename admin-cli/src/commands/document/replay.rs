@@ -29,13 +29,27 @@ impl Replay<'_> {
             return Ok(());
         }
         let (calls, moved) = (self.0.calls, self.0.moved_calls);
-        writeln!(out, "\nof {calls} recent calls, {moved} would go elsewhere:")?;
+        let routers = match self.0.routers.len() {
+            1 => "1 router".to_owned(),
+            many => format!("{many} routers"),
+        };
+        writeln!(out, "\nof {calls} recent calls of {routers}, {moved} would go elsewhere:")?;
+        if !self.0.silent_routers.is_empty() {
+            let silent = self.0.silent_routers.join(", ");
+            writeln!(out, "without those of {silent}, which did not answer")?;
+        }
         Ok(render::table(&List { columns: COLUMNS, items: self.items() }, out)?)
     }
 
     /// It, for programs.
     pub fn value(&self) -> Value {
-        json!({"calls": self.0.calls, "moved_calls": self.0.moved_calls, "items": self.items()})
+        json!({
+            "calls": self.0.calls,
+            "moved_calls": self.0.moved_calls,
+            "routers": self.0.routers,
+            "silent_routers": self.0.silent_routers,
+            "items": self.items(),
+        })
     }
 
     fn items(&self) -> Vec<Value> {

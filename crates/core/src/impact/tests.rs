@@ -94,3 +94,19 @@ fn a_call_keeps_the_load_of_its_time() {
     let share = side_of(&view, "us", &sum.before);
     assert!((200..300).contains(&share.calls), "only where both draws hit it: {share:?}");
 }
+
+#[test]
+fn what_two_routers_saw_adds_up_to_what_one_would_have_seen() {
+    let (before, after) = (snapshot(two(), Policy::default()), {
+        let eu = DataRules { jurisdictions: Some(vec!["eu".to_owned()]), ..DataRules::default() };
+        snapshot(two(), Policy { data: eu, ..Policy::default() })
+    });
+    let (facts, tenant) = (facts(), anyone());
+    let of = |range: std::ops::Range<usize>| {
+        let calls = calls("m", &facts, &tenant).into_iter();
+        impact(&before, &after, calls.skip(range.start).take(range.len()))
+    };
+    let mut sum = of(0..300);
+    sum.add(&of(300..1_000), &before, &after);
+    assert_eq!(sum, of(0..1_000));
+}

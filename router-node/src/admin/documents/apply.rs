@@ -5,17 +5,18 @@ use tonic::Status;
 use trunkline_proto::admin::v1::{ApplyDocumentRequest, ApplyDocumentResponse, DocumentPlan};
 use trunkline_spec::canonical;
 use trunkline_spec::versioned::Versioned;
-use trunkline_store::keys::Key;
+use trunkline_store::keys::{CONFIG, Key};
 use trunkline_store::port::{Expect, Revision, Store, Txn};
 
 use super::history::{
     Changed, Entry, Head, History, MIN_VERSION_CHARS, Source, key_of, means, replaced,
 };
 use super::kind_of;
-use super::proposal::{Meant, Proposal};
+use super::proposal::{Meant, Proposal, Reach};
 use crate::admin::edit::{MAX_TRIES, followed};
 use crate::admin::state::State;
 use crate::admin::{Admin, Admitted, dataflow, refusal};
+use crate::fold::CANARY;
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
 
@@ -29,15 +30,29 @@ pub async fn apply(
     by: &Admitted,
     mut asked: ApplyDocumentRequest,
 ) -> Result<ApplyDocumentResponse, Status> {
+    let source = asked.source.take().map(Source::from);
+    let verb = match source {
+        Some(Source::Version(_)) => "rollback",
+        Some(Source::Document(_)) | None => "apply",
+    };
+    put_in_force(admin, by, asked, (source, verb)).await
+}
+
+/// The same for a document from this source, as the history is to call it.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn put_in_force(
+    admin: &Admin,
+    by: &Admitted,
+    asked: ApplyDocumentRequest,
+    (source, verb): (Option<Source>, &str),
+) -> Result<ApplyDocumentResponse, Status> {
     let kind = kind_of(asked.kind)?;
+    let verb = format!("{kind} {verb}");
     if asked.reason.trim().is_empty() {
         return Err(refusal::bad_field("reason", "say why, for whoever reads the history"));
     }
-    let source = asked.source.take().map(Source::from);
-    let verb = match source {
-        Some(Source::Version(_)) => format!("{kind} rollback"),
-        Some(Source::Document(_)) | None => format!("{kind} apply"),
-    };
     let meant = Meant { by: by.name(), reason: asked.reason.clone() };
     let store = admin.store.as_ref();
     let (state, history) = read(store, kind).await?;
@@ -53,9 +68,9 @@ pub async fn apply(
     for _ in 0..MAX_TRIES {
         let (state, history) = found;
         let revision = state.revision;
-        let proposal = Proposal::work_out(state, kind, &text, &meant)?;
+        let proposal = Proposal::work_out(state, kind, &text, (&meant, Reach::All))?;
         expect_head(kind, &expected, &proposal)?;
-        refuse(&asked, &proposal.plan)?;
+        refuse((asked.force, asked.accept_dataflow), &proposal.plan)?;
         if asked.dry_run || proposal.writes.is_empty() {
             return Ok(answer(revision, proposal.plan, false));
         }
@@ -79,7 +94,11 @@ fn answer(revision: Revision, plan: DocumentPlan, applied: bool) -> ApplyDocumen
     ApplyDocumentResponse { revision: signed(revision.0), plan: Some(plan), applied }
 }
 
-fn expect_head(kind: Versioned, expected: &str, proposal: &Proposal) -> Result<(), Status> {
+/// Holds a proposal to the version that it is based on.
+///
+/// # Errors
+/// A conflict with both versions, where another one is in force.
+pub fn expect_head(kind: Versioned, expected: &str, proposal: &Proposal) -> Result<(), Status> {
     let version = &proposal.plan.head_version;
     if version == expected || means(expected, version) {
         return Ok(());
@@ -98,13 +117,16 @@ fn expect_head(kind: Versioned, expected: &str, proposal: &Proposal) -> Result<(
 }
 
 /// Holds a plan to what was not overruled.
-fn refuse(asked: &ApplyDocumentRequest, plan: &DocumentPlan) -> Result<(), Status> {
+///
+/// # Errors
+/// Mistakes, broken rules, and places where prompts could newly go.
+pub fn refuse((force, accept): (bool, bool), plan: &DocumentPlan) -> Result<(), Status> {
     if !plan.problems.is_empty() {
         return Err(refusal::wrong_document(&plan.problems));
     }
     let violations = plan.impact.as_ref().map(|i| i.violations.as_slice()).unwrap_or_default();
-    let violations = if asked.force { &[] } else { violations };
-    let widenings = if asked.accept_dataflow { &[] } else { plan.widenings.as_slice() };
+    let violations = if force { &[] } else { violations };
+    let widenings = if accept { &[] } else { plan.widenings.as_slice() };
     if violations.is_empty() && widenings.is_empty() {
         return Ok(());
     }
@@ -123,24 +145,31 @@ fn transaction(
     let expect = head.map_or(Expect::Absent, |head| Expect::Revision(head.revision));
     let mut txn = Txn::new().expect(&key_of(kind), expect);
     for (key, value) in &proposal.writes {
-        if let Some(value) = value {
-            txn = txn.put(key, value.clone());
-        }
+        txn = match value {
+            Some(value) => txn.put(key, value.clone()),
+            None => txn.delete(key),
+        };
     }
+    let document = Changed {
+        key: key_of(kind),
+        before: head.map(|head| head.version.clone()),
+        after: proposal.plan.version.clone(),
+    };
+    let canary = proposal.ends.clone().map(|ended| Changed {
+        key: format!("{CONFIG}{CANARY}"),
+        before: Some(ended),
+        after: String::new(),
+    });
     let entry = Entry {
         at_ms: unix_ms(),
         by: meant.by.clone(),
         verb: verb.to_owned(),
         target: kind.as_str().to_owned(),
         reason: meant.reason.clone(),
-        changes: vec![Changed {
-            key: key_of(kind),
-            before: head.map(|head| head.version.clone()),
-            after: proposal.plan.version.clone(),
-        }],
+        changes: std::iter::once(document).chain(canary).collect(),
         replaced: head.map(|head| replaced(&head.text)),
     };
-    let entry = canonical::json(&entry).map_err(|p| Status::internal(p.to_string()))?;
+    let entry = canonical::json(&entry).map_err(|p| refusal::internal(&p.to_string()))?;
     for key in history.forgotten(entry.len()) {
         txn = txn.delete(key);
     }

@@ -80,7 +80,7 @@ pub struct Changed {
     pub key: String,
     /// Before; `None` when there was none.
     pub before: Option<String>,
-    /// After.
+    /// After; empty for a canary that has ended.
     pub after: String,
 }
 
@@ -224,6 +224,7 @@ impl Kept {
             reason: self.entry.reason.clone(),
             verb: self.entry.verb.clone(),
             in_force: false,
+            canary_permille: 0,
         }
     }
 }

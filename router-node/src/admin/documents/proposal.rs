@@ -18,7 +18,7 @@ use super::messages;
 use crate::admin::edit::Write;
 use crate::admin::state::{Outlook, State};
 use crate::admin::{dataflow, impact, refusal};
-use crate::fold::MANIFEST;
+use crate::fold::{CANARY, MANIFEST};
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
 
@@ -39,8 +39,19 @@ pub struct Proposal {
     pub plan: DocumentPlan,
     /// The version in force.
     pub head: Option<Head>,
+    /// The candidate of the canary that it ends.
+    pub ends: Option<String>,
     /// What would be written; nothing when something is wrong, or when it is in force already.
     pub writes: Vec<Write>,
+}
+
+/// For whom a document is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All calls.
+    All,
+    /// A canary's share of them, in ‰.
+    Share(u32),
 }
 
 impl Proposal {
@@ -52,7 +63,7 @@ impl Proposal {
         state: State,
         kind: Versioned,
         text: &str,
-        meant: &Meant,
+        (meant, reach): (&Meant, Reach),
     ) -> Result<Self, Status> {
         let head = Head::of(&state, kind);
         let mut plan = DocumentPlan {
@@ -66,29 +77,37 @@ impl Proposal {
         };
         plan.version.clone_from(&written.version);
         if plan.version == plan.head_version {
-            return Ok(Self { plan, head, writes: Vec::new() });
+            return Ok(Self { plan, head, ends: None, writes: Vec::new() });
         }
         let before = head.as_ref().map(|head| head.text.as_str()).unwrap_or_default();
         plan.differences = differences(before, &written.canonical);
         let writes = writes(&state, kind, &written, meant)?;
-        let (keys, before) = (state.keys(), state.outlook());
+        let (keys, mut before) = (state.keys(), state.outlook());
+        let mut ends = None;
+        if kind == Versioned::Policy {
+            // What was let through for a canary's calls was not let through for all.
+            ends = before.candidate.take().map(|candidate| candidate.version.clone());
+        }
         let after = state.with(&writes);
         if let Some(reason) = after.refused(&key_of(kind)) {
             return Ok(Self::wrong(plan, head, Problems::one("", reason)));
         }
         let after = after.outlook();
-        let mut impact = impact::between(&before, &after);
+        let mut impact = match reach {
+            Reach::All => impact::between(&before, &after),
+            Reach::Share(permille) => impact::at_share(&before, &after, permille),
+        };
         impact.violations.extend(broken_rules(&before, &after, &keys));
         plan.impact = Some(impact);
         plan.widenings = dataflow::widenings(&before, &after, &keys);
-        Ok(Self { plan, head, writes })
+        Ok(Self { plan, head, ends, writes })
     }
 
     fn wrong(mut plan: DocumentPlan, head: Option<Head>, problems: Problems) -> Self {
         plan.version.clear();
         plan.differences.clear();
         plan.problems = messages(problems);
-        Self { plan, head, writes: Vec::new() }
+        Self { plan, head, ends: None, writes: Vec::new() }
     }
 }
 
@@ -98,7 +117,8 @@ fn differences(before: &str, after: &str) -> Vec<DocumentDifference> {
     diff::between(before, after).into_iter().map(message).collect()
 }
 
-/// The document; with it, for a catalog that takes much away, the manifest without which routers hold it back.
+/// The document; with it, for a catalog that takes much away, the manifest without which routers hold it back. A
+/// policy ends the canary: its candidate was compared with what is no longer in force.
 fn writes(
     state: &State,
     kind: Versioned,
@@ -107,9 +127,11 @@ fn writes(
 ) -> Result<Vec<Write>, Status> {
     let mut writes = vec![(key_of(kind), Some(Bytes::from(written.canonical.clone())))];
     if kind == Versioned::Policy {
+        let canary = format!("{CONFIG}{CANARY}");
+        writes.extend(state.entry(&canary).map(|_| (canary.clone(), None)));
         return Ok(writes);
     }
-    let internal = |problems: Problems| Status::internal(problems.to_string());
+    let internal = |problems: Problems| refusal::internal(&problems.to_string());
     let next = trunkline_spec::catalog::parse(&written.canonical).map_err(internal)?;
     if state.catalog().mass_removal(&next).is_some() {
         let manifest = Manifest {
@@ -125,13 +147,14 @@ fn writes(
     Ok(writes)
 }
 
-/// Models that the policy names, and that the catalog has no longer.
+/// Models that the policy names, or a canary's, and that the catalog has no longer.
 fn orphaned(before: &Outlook, after: &Outlook) -> Option<String> {
     let models = |outlook: &Outlook| -> BTreeSet<ModelId> {
         outlook.catalog.endpoints.iter().map(|endpoint| endpoint.model.clone()).collect()
     };
     let (had, has) = (models(before), models(after));
-    let named = after.policy.routes.values().flat_map(|route| &route.models);
+    let routes = after.policies().flat_map(|policy| policy.routes.values());
+    let named = routes.flat_map(|route| &route.models);
     let gone: BTreeSet<&str> = named
         .filter(|model| had.contains(*model) && !has.contains(*model))
         .map(ModelId::as_str)
@@ -159,6 +182,9 @@ fn broken_rules(before: &Outlook, after: &Outlook, keys: &[ApiKey]) -> Vec<Strin
         }
     };
     check("the policy".to_owned(), &before.policy.data, &after.policy.data);
+    if let Some((was, is)) = before.candidate.as_ref().zip(after.candidate.as_ref()) {
+        check("the canary's policy".to_owned(), &was.data, &is.data);
+    }
     let mut seen: Vec<&DataRules> = vec![&before.policy.data];
     for tenant in keys.iter().map(|key| &key.tenant) {
         if tenant.data != DataRules::default() && !seen.contains(&&tenant.data) {

@@ -43,7 +43,7 @@ impl Call {
     /// Opens the record of a call.
     pub fn open(router: &Arc<Router>, operation: Operation, caller: Caller) -> Self {
         let record = router.ledger.open(operation, CameBy::Grpc, caller.request_id());
-        let ids = Ids::of(&record);
+        let ids = Ids::of(router, &record);
         Self { router: Arc::clone(router), operation, caller, record, ids }
     }
 
@@ -102,6 +102,7 @@ impl Call {
             session: caller.session().map(str::to_owned),
             tags: tags.into_iter().take(MAX_TAGS).collect(),
             timeout: caller.timeout(),
+            decided: ids.decided.clone(),
             explain: None,
         };
         match pipeline::run(&router, arrival, record).await {

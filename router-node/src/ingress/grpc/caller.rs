@@ -10,6 +10,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Extensions, Response, Status};
 
 use super::deadline;
+use crate::canary::Decided;
 use crate::ledger::OpenRecord;
 use crate::pipeline::Router;
 
@@ -75,18 +76,20 @@ impl Caller {
 pub struct Ids {
     /// The call's own.
     pub generation: String,
+    /// Which policy decides.
+    pub decided: Decided,
     request: String,
 }
 
 impl Ids {
     /// The ids of a call whose record is open.
-    pub fn of(record: &OpenRecord) -> Self {
+    pub fn of(router: &Router, record: &OpenRecord) -> Self {
         let read = record.read(|r| (r.generation.to_string(), r.request_id.clone()));
         let (generation, request) = read.unwrap_or_default();
-        Self { generation, request }
+        Self { generation, decided: Decided::of(router), request }
     }
 
-    /// An answer that names them, and the policy that was in force.
+    /// An answer that names them, and the policy that decided.
     pub fn answer<T>(&self, router: &Router, message: T) -> Response<T> {
         let mut response = Response::new(message);
         self.write(router, response.metadata_mut());
@@ -100,14 +103,14 @@ impl Ids {
     }
 
     fn write(&self, router: &Router, metadata: &mut MetadataMap) {
-        let view = router.view.load();
+        let policy = self.decided.policy_version(router);
         let named = [
-            (X_GENERATION_ID, &self.generation, Repeats::Never),
-            (X_REQUEST_ID, &self.request, Repeats::Never),
-            (X_POLICY, &view.snapshot.policy.version, Repeats::Often),
+            (X_GENERATION_ID, self.generation.as_str(), Repeats::Never),
+            (X_REQUEST_ID, self.request.as_str(), Repeats::Never),
+            (X_POLICY, &*policy, Repeats::Often),
         ];
         for (name, value, repeats) in named {
-            if let Ok(mut value) = MetadataValue::try_from(value.as_str()) {
+            if let Ok(mut value) = MetadataValue::try_from(value) {
                 value.set_sensitive(repeats == Repeats::Never);
                 metadata.insert(name, value);
             }

@@ -19,6 +19,7 @@ use super::decision;
 use super::transcode::request::{Reply, chat_body};
 use super::transcode::{BadField, status};
 use crate::auth::KeyHolder;
+use crate::canary::{self, Caller};
 use crate::facts::facts_of;
 use crate::generations;
 use crate::ledger;
@@ -41,6 +42,9 @@ pub fn explain(
 ) -> Result<Decision, Status> {
     let given = asked.facts.clone().unwrap_or_default();
     let seed = asked.seed.unwrap_or_else(|| router.ledger.seed());
+    let session = asked.session_id.as_deref();
+    let caller = Caller { key: holder.tenant.key.as_str(), session, user: None };
+    let view = &canary::dry_side_of(view, &caller);
     let facts = facts(view, holder, asked)?;
     Ok(Decision { facts: Some(given), ..decide(router, view, holder, facts, seed) })
 }
