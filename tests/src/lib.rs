@@ -50,6 +50,9 @@ pub mod convergence;
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod operator;
 
+#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+pub mod foreign;
+
 pub mod frames;
 pub mod json;
 
