@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use trunkline_core::assess::{self, Inputs, Table};
 use trunkline_core::catalog::{Catalog, Endpoint};
-use trunkline_core::id::{EndpointId, ProberId, Zone};
+use trunkline_core::id::{EndpointId, KeyId, ProberId, Zone};
 use trunkline_core::observation::{Observation, ProberInfo};
-use trunkline_core::policy::{ApiKey, Policy};
+use trunkline_core::policy::{ApiKey, Policy, Spent};
 use trunkline_spec::observation::{decode_observation, decode_prober};
 use trunkline_spec::overrides::{Drain, Overrides, PinnedWeight, Scope};
-use trunkline_spec::{catalog, keys, manifest, overrides, policy};
-use trunkline_store::keys::Key;
+use trunkline_spec::{catalog, keys, manifest, overrides, policy, spend};
+use trunkline_store::keys::{Key, SPEND};
 use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision};
 
 use guard::Guard;
@@ -63,6 +63,8 @@ pub struct Fold {
     pub refusals: u64,
     /// Routers that are alive.
     pub routers: Arc<BTreeSet<String>>,
+    /// What keys have spent and when that was written, where it changed since somebody took it from here.
+    pub spent: Vec<(KeyId, Spent, u64)>,
     keys: BTreeMap<String, Vec<ApiKey>>,
     drains: BTreeMap<String, Drain>,
     weights: BTreeMap<String, PinnedWeight>,
@@ -166,7 +168,8 @@ impl Fold {
         };
         events.extend(listing.entries.into_iter().filter(|e| !in_force(e)).map(Event::Put));
         let haste = self.take_events(events);
-        let newest = self.good.values().map(|entry| entry.mod_revision.0).max().unwrap_or(0);
+        let told = self.good.values().filter(|entry| !entry.key.starts_with(SPEND));
+        let newest = told.map(|entry| entry.mod_revision.0).max().unwrap_or(0);
         if went_back {
             // Even with the same contents: revisions seen before mean something else now.
             self.changed = newest.min(self.revision);
@@ -252,6 +255,11 @@ impl Fold {
                 Arc::make_mut(&mut self.routers).insert(router.to_string());
                 Ok(None)
             }
+            Some(Key::Spend(key)) => {
+                let spent = spend::decode(&entry.value).map_err(|e| e.to_string())?;
+                self.spent.push((KeyId::new(key.as_str()), spent, entry.mod_revision.0));
+                Ok(Some(Haste::None))
+            }
             Some(Key::History(_)) | None => Ok(None),
         }
     }
@@ -306,6 +314,11 @@ impl Fold {
             }
             Some(Key::Router(router)) => {
                 Arc::make_mut(&mut self.routers).remove(router.as_str());
+                Haste::None
+            }
+            Some(Key::Spend(spender)) => {
+                self.forget(key);
+                self.spent.push((KeyId::new(spender.as_str()), Spent::default(), 0));
                 Haste::None
             }
             Some(Key::History(_)) | None => Haste::None,

@@ -20,6 +20,7 @@ use trunkline_spec::overrides::{Drain, Scope};
 use crate::auth::Keyring;
 use crate::fold::Fold;
 use crate::load::{LoadBook, ModelLoad};
+use crate::spending::Accounts;
 
 pub use lanes::{Lane, Secrets};
 
@@ -80,6 +81,7 @@ pub struct Builder {
     zone: Zone,
     pepper: [u8; 32],
     secrets: Arc<dyn Secrets>,
+    accounts: Arc<Accounts>,
     book: LoadBook,
     settled: Option<Settled>,
 }
@@ -99,9 +101,14 @@ struct Settled {
 }
 
 impl Builder {
-    /// One for routers of `zone`, whose keys are hashed with `pepper`.
-    pub fn new(zone: Zone, pepper: [u8; 32], secrets: Arc<dyn Secrets>) -> Self {
-        Self { zone, pepper, secrets, book: LoadBook::default(), settled: None }
+    /// One for routers of `zone`, whose keys are hashed with `pepper` and spend from `accounts`.
+    pub fn new(
+        zone: Zone,
+        pepper: [u8; 32],
+        secrets: Arc<dyn Secrets>,
+        accounts: Arc<Accounts>,
+    ) -> Self {
+        Self { zone, pepper, secrets, accounts, book: LoadBook::default(), settled: None }
     }
 
     /// The view of what was folded so far.
@@ -140,6 +147,7 @@ impl Builder {
         let lanes = before.map(|settled| &*settled.lanes).unwrap_or_default();
         let keyring = before.map(|settled| &*settled.keyring);
         let version: Arc<str> = Arc::from(snapshot.policy.version.as_str());
+        let keyring = Keyring::new(self.pepper, &fold.keys(), &self.accounts, keyring);
         let header = HeaderValue::from_str(&version).unwrap_or(HeaderValue::from_static(""));
         let lanes = lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref());
         for lane in lanes.iter() {
@@ -151,7 +159,7 @@ impl Builder {
             looked_up: Instant::now(),
             policy_version: version,
             policy_header: header,
-            keyring: Arc::new(Keyring::new(self.pepper, &fold.keys(), keyring)),
+            keyring: Arc::new(keyring),
             lanes,
             models: Arc::new(models),
             drained: Arc::from(fold.drained()),
