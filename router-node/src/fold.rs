@@ -63,8 +63,9 @@ pub struct Fold {
     pub refusals: u64,
     /// Routers that are alive.
     pub routers: Arc<BTreeSet<String>>,
-    /// What keys have spent and when that was written, where it changed since somebody took it from here.
-    pub spent: Vec<(KeyId, Spent, u64)>,
+    /// What keys have spent and when that was written, or nothing where the record is gone: what changed since
+    /// somebody took it from here.
+    pub spent: Vec<(KeyId, Option<(Spent, u64)>)>,
     keys: BTreeMap<String, Vec<ApiKey>>,
     drains: BTreeMap<String, Drain>,
     weights: BTreeMap<String, PinnedWeight>,
@@ -171,6 +172,7 @@ impl Fold {
         let told = self.good.values().filter(|entry| !entry.key.starts_with(SPEND));
         let newest = told.map(|entry| entry.mod_revision.0).max().unwrap_or(0);
         if went_back {
+            self.tell_spending_anew();
             // Even with the same contents: revisions seen before mean something else now.
             self.changed = newest.min(self.revision);
             return Haste::Urgent;
@@ -179,6 +181,20 @@ impl Fold {
             self.changed = self.changed.max(newest);
         }
         haste
+    }
+
+    /// In a store that went back, older records are the true ones.
+    fn tell_spending_anew(&mut self) {
+        for entry in self.good.values() {
+            let (Some(Key::Spend(key)), Ok(spent)) =
+                (Key::parse(&entry.key), spend::decode(&entry.value))
+            else {
+                continue;
+            };
+            let key = KeyId::new(key.as_str());
+            self.spent.push((key.clone(), None));
+            self.spent.push((key, Some((spent, entry.mod_revision.0))));
+        }
     }
 
     fn take_events(&mut self, mut events: Vec<Event>) -> Haste {
@@ -257,7 +273,8 @@ impl Fold {
             }
             Some(Key::Spend(key)) => {
                 let spent = spend::decode(&entry.value).map_err(|e| e.to_string())?;
-                self.spent.push((KeyId::new(key.as_str()), spent, entry.mod_revision.0));
+                let told = Some((spent, entry.mod_revision.0));
+                self.spent.push((KeyId::new(key.as_str()), told));
                 Ok(Some(Haste::None))
             }
             Some(Key::History(_)) | None => Ok(None),
@@ -318,7 +335,7 @@ impl Fold {
             }
             Some(Key::Spend(spender)) => {
                 self.forget(key);
-                self.spent.push((KeyId::new(spender.as_str()), Spent::default(), 0));
+                self.spent.push((KeyId::new(spender.as_str()), None));
                 Haste::None
             }
             Some(Key::History(_)) | None => Haste::None,

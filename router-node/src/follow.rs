@@ -131,8 +131,8 @@ impl Follower {
 
     /// Lets calls know at once what was spent: it needs no new view.
     fn hear_of_spending(&mut self) {
-        for (key, spent, revision) in self.fold.spent.drain(..) {
-            self.router.accounts.hear(&key, spent, revision);
+        for (key, told) in self.fold.spent.drain(..) {
+            self.router.accounts.hear(&key, told);
         }
     }
 

@@ -79,12 +79,14 @@ impl Spending {
     }
 }
 
-/// What one key has spent, as far as this router knows.
+/// What one key has spent, as far as this router knows. Calls only read and add; what is known changes under a lock.
 #[derive(Debug, Default)]
 pub struct Account {
     known: ArcSwap<Known>,
-    /// What calls here cost and the store does not know yet, in pico-USD.
+    /// What calls here cost and is not in what is known, in pico-USD.
     untold: AtomicU64,
+    /// Writes on top of what is known that may have happened.
+    tried: Mutex<Vec<Try>>,
 }
 
 /// What the store has.
@@ -93,6 +95,13 @@ struct Known {
     spent: Spent,
     /// When it was written; zero for never.
     revision: Revision,
+}
+
+/// A write: what the record was to be, and how much of it was added, in pico-USD.
+#[derive(Clone, Copy, Debug)]
+struct Try {
+    spent: Spent,
+    added: u64,
 }
 
 impl Account {
@@ -107,14 +116,34 @@ impl Account {
         self.known.load().spent.plus(untold, at_ms)
     }
 
+    /// Takes in the record at a revision; one that is older than what is known says nothing. If it is what a write
+    /// of this router was to make of it, that write has happened.
     fn hear(&self, spent: Spent, revision: Revision) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if revision <= self.known.load().revision {
+            return;
+        }
+        // In this order it is for a moment counted twice, rather than not at all.
         self.known.store(Arc::new(Known { spent, revision }));
+        if let Some(happened) = tried.iter().find(|tried| tried.spent == spent) {
+            self.untold.fetch_sub(happened.added, Relaxed);
+        }
+        tried.clear();
+    }
+
+    /// Nothing that was known of the record holds any more.
+    fn forget(&self) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        self.known.store(Arc::default());
+        tried.clear();
     }
 
     /// Takes in the record as it was found; nothing when there is none.
     fn find(&self, current: Option<&KeyValue>) -> Result<(), StoreError> {
         let Some(entry) = current else {
-            self.hear(Spent::default(), Revision(0));
+            if self.known.load().revision > Revision(0) {
+                self.forget();
+            }
             return Ok(());
         };
         let spent = spend::decode(&entry.value).map_err(|error| StoreError::Invalid {
@@ -122,6 +151,21 @@ impl Account {
         })?;
         self.hear(spent, entry.mod_revision);
         Ok(())
+    }
+
+    /// Begins to add what is untold: what is expected of the record, and what it is to be.
+    fn attempt(&self) -> (Expect, Spent) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, added) = (**self.known.load(), self.untold.load(Relaxed));
+        let spent = known.spent.plus(PicoUsd(added), unix_ms());
+        tried.push(Try { spent, added });
+        let never = known.revision == Revision(0);
+        (if never { Expect::Absent } else { Expect::Revision(known.revision) }, spent)
+    }
+
+    /// Whether a write may have happened that nobody heard of.
+    fn in_doubt(&self) -> bool {
+        !self.tried.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 
@@ -136,9 +180,12 @@ impl Accounts {
         Arc::clone(accounts.entry(key.clone()).or_default())
     }
 
-    /// Takes in what the store says of a key at a revision.
-    pub fn hear(&self, key: &KeyId, spent: Spent, revision: u64) {
-        self.of(key).hear(spent, Revision(revision));
+    /// Takes in what the store says of a key at a revision; nothing when it has no record any more.
+    pub fn hear(&self, key: &KeyId, told: Option<(Spent, u64)>) {
+        match told {
+            Some((spent, revision)) => self.of(key).hear(spent, Revision(revision)),
+            None => self.of(key).forget(),
+        }
     }
 
     /// Keys with costs that the store does not know.
@@ -205,42 +252,30 @@ impl Teller {
         first
     }
 
-    /// Adds to a key's record. When nobody knows whether a write happened, the record is read: it is taken to
-    /// have happened if the record is as it was to be, and else the amount is added again. So an amount is
-    /// counted twice, at the worst, and never lost.
+    /// Adds to a key's record. Where a write may have happened that nobody heard of, the record is read first: the
+    /// write has happened if the record is what it was to be. It is counted twice only if another router has
+    /// written since, and it is never lost.
     async fn add(&self, key: &KeyId, account: &Account) -> Result<(), StoreError> {
         let Some(segment) = Segment::new(key.as_str()) else { return Ok(()) };
         let record = Key::Spend(segment).to_string();
         for _ in 0..TRIES {
-            let untold = account.untold.load(Relaxed);
-            let known = **account.known.load();
-            let spent = known.spent.plus(PicoUsd(untold), unix_ms());
-            let never = known.revision == Revision(0);
-            let expect = if never { Expect::Absent } else { Expect::Revision(known.revision) };
+            if account.in_doubt() {
+                account.find(in_time(self.store.get(&record)).await?.as_ref())?;
+            }
+            if account.untold.load(Relaxed) == 0 {
+                return Ok(());
+            }
+            let (expect, spent) = account.attempt();
             let written = Bytes::from(spend::encode(&spent));
-            let outcome = in_time(self.store.put(&record, written.clone(), expect)).await;
-            let revision = match outcome {
-                Ok(revision) => revision,
-                Err(StoreError::Conflict { current, .. }) => {
-                    account.find(current.as_deref())?;
-                    continue;
+            match in_time(self.store.put(&record, written, expect)).await {
+                Ok(revision) => {
+                    account.hear(spent, revision);
+                    return Ok(());
                 }
-                Err(StoreError::InDoubt { .. }) => {
-                    let current = in_time(self.store.get(&record)).await?;
-                    match current {
-                        Some(entry) if entry.value == written => entry.mod_revision,
-                        other => {
-                            account.find(other.as_ref())?;
-                            continue;
-                        }
-                    }
-                }
+                Err(StoreError::Conflict { current, .. }) => account.find(current.as_deref())?,
+                Err(StoreError::InDoubt { .. }) => {}
                 Err(error) => return Err(error),
-            };
-            // In this order it is for a moment counted twice, rather than not at all.
-            account.hear(spent, revision);
-            account.untold.fetch_sub(untold, Relaxed);
-            return Ok(());
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Accounts of several routers on one store.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 
 use trunkline_store::port::Answer;
 use trunkline_store::{Lease, LeaseId, Listing, Memory, Txn, TxnResult, Watch};
@@ -11,6 +11,13 @@ fn key() -> KeyId {
     KeyId::new("k3tnq7ab")
 }
 
+const RECORD: &str = "/trunkline/v1/spend/k3tnq7ab";
+
+async fn in_store(store: &Arc<dyn Store>) -> u64 {
+    let entry = store.get(RECORD).await.unwrap().unwrap();
+    spend::decode(&entry.value).unwrap().lifetime.0
+}
+
 fn teller(store: &Arc<dyn Store>) -> Teller {
     Teller { accounts: Arc::default(), store: Arc::clone(store) }
 }
@@ -19,11 +26,18 @@ fn spent(teller: &Teller) -> u64 {
     teller.accounts.of(&key()).spent(unix_ms()).lifetime.0
 }
 
-/// A store of which, once, nobody hears whether a write happened; it did.
+/// A store whose first write happens and is not heard of, and which then is away for so many requests.
 #[derive(Debug)]
 struct Doubtful {
     store: Memory,
-    doubt: AtomicBool,
+    requests: AtomicU32,
+    away: u32,
+}
+
+impl Doubtful {
+    fn then_away_for(away: u32) -> Arc<dyn Store> {
+        Arc::new(Self { store: Memory::new(), requests: AtomicU32::new(0), away })
+    }
 }
 
 impl Store for Doubtful {
@@ -33,11 +47,12 @@ impl Store for Doubtful {
 
     fn commit(&self, txn: Txn) -> Answer<'_, TxnResult> {
         Box::pin(async move {
-            let result = self.store.commit(txn).await?;
-            if self.doubt.swap(false, Relaxed) {
-                return Err(StoreError::InDoubt { reason: "the line was cut".to_owned() });
+            let reason = "the line was cut".to_owned();
+            match self.requests.fetch_add(1, Relaxed) {
+                0 => self.store.commit(txn).await.and(Err(StoreError::InDoubt { reason })),
+                number if number <= self.away => Err(StoreError::Unavailable { reason }),
+                _ => self.store.commit(txn).await,
             }
-            Ok(result)
         })
     }
 
@@ -71,23 +86,48 @@ async fn routers_add_to_what_the_others_added() {
     assert_eq!(spent(&one), 4, "its own calls count at once");
     one.tell().await.unwrap();
     assert_eq!(spent(&one), 8);
-    let entry = store.get("/trunkline/v1/spend/k3tnq7ab").await.unwrap().unwrap();
-    assert_eq!(spend::decode(&entry.value).unwrap().lifetime, PicoUsd(8));
+    assert_eq!(in_store(&store).await, 8);
     assert!(one.accounts.owing().is_empty());
 }
 
 #[tokio::test]
 async fn a_write_that_nobody_heard_of_is_not_counted_twice() {
-    let store = Doubtful { store: Memory::new(), doubt: AtomicBool::new(true) };
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = Doubtful::then_away_for(0);
     let one = teller(&store);
     one.accounts.of(&key()).add(PicoUsd(3));
     one.tell().await.unwrap();
+    assert_eq!((spent(&one), one.accounts.owing().len()), (3, 0));
+    assert_eq!(in_store(&store).await, 3);
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_heard_of_is_found_when_the_store_is_back() {
+    let store = Doubtful::then_away_for(2);
+    let one = teller(&store);
+    one.accounts.of(&key()).add(PicoUsd(3));
+    one.tell().await.unwrap_err();
+    one.accounts.of(&key()).add(PicoUsd(1));
+    one.tell().await.unwrap_err();
+    assert_eq!(spent(&one), 4);
+    one.tell().await.unwrap();
+    assert_eq!((spent(&one), in_store(&store).await), (4, 4));
+}
+
+#[tokio::test]
+async fn a_write_that_is_heard_of_by_watching_is_not_written_again() {
+    let store = Doubtful::then_away_for(1);
+    let one = teller(&store);
+    one.accounts.of(&key()).add(PicoUsd(3));
+    one.tell().await.unwrap_err();
+    let entry = store.get(RECORD).await.unwrap().unwrap();
+    let told = (spend::decode(&entry.value).unwrap(), entry.mod_revision.0);
+    one.accounts.hear(&key(), Some(told));
+    assert_eq!((spent(&one), one.accounts.owing().len()), (3, 0));
+    // What is older than what is known says nothing, unless the store itself went back.
+    one.accounts.hear(&key(), Some((Spent::default(), 0)));
     assert_eq!(spent(&one), 3);
-    let other = teller(&store);
-    other.accounts.of(&key()).add(PicoUsd(1));
-    other.tell().await.unwrap();
-    assert_eq!(spent(&other), 4);
+    one.accounts.hear(&key(), None);
+    assert_eq!(spent(&one), 0);
 }
 
 #[tokio::test]
@@ -99,7 +139,7 @@ async fn a_record_that_cannot_be_read_is_left_as_it_is_and_others_are_told() {
     one.accounts.of(&KeyId::new("aaaaaaaa")).add(PicoUsd(3));
     one.accounts.of(&key()).add(PicoUsd(3));
     assert!(matches!(one.tell().await, Err(StoreError::Invalid { .. })));
-    assert!(store.get("/trunkline/v1/spend/k3tnq7ab").await.unwrap().is_some());
+    assert_eq!(in_store(&store).await, 3);
     assert_eq!(store.get(broken).await.unwrap().unwrap().value, Bytes::from_static(b"?"));
 }
 

@@ -138,7 +138,7 @@ func explain(err error) {
 }
 
 func deadline(ctx context.Context, client inference.InferenceServiceClient, model string) error {
-	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	err := stream(ctx, client, model)
 	if status.Code(err) == codes.DeadlineExceeded {

@@ -49,7 +49,7 @@ async function refused() {
 async function deadline(model) {
   try {
     // The SDK would ask again after a timeout: this is a wish to be done with it.
-    const hasty = client.withOptions({ timeout: 500, maxRetries: 0 });
+    const hasty = client.withOptions({ timeout: 2_000, maxRetries: 0 });
     const answer = await hasty.chat.completions.create({ model, messages });
     console.log(answer.choices[0].message.content);
   } catch (error) {

@@ -56,7 +56,7 @@ def refused(_):
 def deadline(model):
     try:
         # The SDK would ask again after a timeout: this is a wish to be done with it.
-        hasty = client.with_options(timeout=0.5, max_retries=0)
+        hasty = client.with_options(timeout=2, max_retries=0)
         print(hasty.chat.completions.create(model=model, messages=messages).choices[0].message.content)
     except openai.APITimeoutError:
         print("no time left")

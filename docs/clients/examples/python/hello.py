@@ -91,7 +91,7 @@ def explain(error):
 
 def deadline(client, model):
     try:
-        stream(client, model, timeout=0.5)
+        stream(client, model, timeout=2)
     except grpc.RpcError as error:
         if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
             raise

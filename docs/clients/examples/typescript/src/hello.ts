@@ -78,7 +78,7 @@ function explain(error: unknown): void {
 
 async function deadline(client: Inference, model: string): Promise<void> {
   try {
-    await stream(client, model, 500);
+    await stream(client, model, 2_000);
   } catch (error) {
     if (ConnectError.from(error).code !== Code.DeadlineExceeded) throw error;
     console.log("\nno time left");
