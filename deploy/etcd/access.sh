@@ -2,7 +2,7 @@
 # Gives the parts of a cluster their users and roles in etcd, so that each can write only what is its own.
 # An etcd user is the common name of a client certificate; nobody has a password. Safe to run again.
 #
-#   access.sh router NAME     reads everything, writes its own sign of life; NAME is the router's node_id
+#   access.sh router NAME     reads everything, writes its own sign of life and what keys spend; NAME is its node_id
 #   access.sh routers NAME    the same for many routers with one certificate and names that are made up
 #   access.sh prober NAME     reads everything, writes its own sign of life and what it saw; NAME is its --id
 #   access.sh operator NAME   lets a router's user change the configuration too: operators' edits go through it
@@ -70,11 +70,13 @@ case $what in
 router)
     name "$who"
     may_write "trunkline-router-$who" "$layout/routers/$who"
+    may_write "trunkline-router-$who" --prefix "$layout/spend/"
     user "$who" "trunkline-router-$who"
     ;;
 routers)
     name "$who"
     may_write trunkline-routers --prefix "$layout/routers/"
+    may_write trunkline-routers --prefix "$layout/spend/"
     user "$who" trunkline-routers
     ;;
 prober)

@@ -148,7 +148,7 @@ impl Fold {
                     touched.votes.insert(endpoint);
                 }
             }
-            Some(Key::Config(_) | Key::History(_) | Key::Router(_)) | None => {}
+            Some(Key::Config(_) | Key::History(_) | Key::Router(_) | Key::Spend(_)) | None => {}
         }
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Fold {
                 self.held = Some((Catalog::default(), Revision::default()));
                 self.manifest = None;
             }
-            Some(Key::Config(_) | Key::History(_) | Key::Router(_)) | None => {}
+            Some(Key::Config(_) | Key::History(_) | Key::Router(_) | Key::Spend(_)) | None => {}
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::page::{self, Source, TagCosts};
 use crate::pipeline::Router;
 use crate::register::{Identity, Registrar, Registration};
 use crate::serve::{self, Parts, Setup};
+use crate::spending::Teller;
 use crate::telemetry::{Applied, BUCKETS};
 
 pub use ports::Listeners;
@@ -76,7 +77,13 @@ pub struct Running {
     pub address: SocketAddr,
     /// Who it is.
     pub identity: Identity,
+    ends: Ends,
+}
+
+/// What is left to do when its tasks have ended.
+struct Ends {
     registration: Registration,
+    teller: Teller,
     records: Background,
     grace: Duration,
 }
@@ -87,9 +94,10 @@ impl Running {
     /// # Errors
     /// When a task ended by itself, or did not end in time.
     pub async fn join(self) -> Result<(), BoxError> {
-        let joined = self.tasks.join(self.grace).await;
-        self.records.finish().await;
-        self.registration.end(self.store.as_ref()).await;
+        let joined = self.tasks.join(self.ends.grace).await;
+        self.ends.records.finish().await;
+        self.ends.teller.last_words().await;
+        self.ends.registration.end(self.store.as_ref()).await;
         Ok(joined?)
     }
 }
@@ -203,6 +211,7 @@ pub async fn start(
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
+    let teller = tell_spending(&mut tasks, &router, &store);
     let reporter = Reporter {
         router: Arc::clone(&router),
         store: Arc::clone(&store),
@@ -230,7 +239,8 @@ pub async fn start(
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    Ok(Running { router, store, shutdown, tasks, address, identity, registration, records, grace })
+    let ends = Ends { registration, teller, records, grace };
+    Ok(Running { router, store, shutdown, tasks, address, identity, ends })
 }
 
 /// The background of the ledger.
@@ -246,6 +256,14 @@ fn tell_probers(tasks: &mut Tasks, reporter: Reporter, shutdown: &Shutdown) {
     let (router, identity) = (Arc::clone(&reporter.router), reporter.identity.clone());
     tasks.spawn("evidence", board::collect(router, identity, shutdown.clone()));
     tasks.spawn("reports", reporter.run(shutdown.clone()));
+}
+
+/// Adds to the store what calls here cost.
+fn tell_spending(tasks: &mut Tasks, router: &Arc<Router>, store: &Arc<dyn Store>) -> Teller {
+    let teller = Teller { accounts: Arc::clone(&router.accounts), store: Arc::clone(store) };
+    let cluster = Arc::clone(router);
+    tasks.spawn_companion("spending", teller.clone().run(move || cluster.heard.routers()));
+    teller
 }
 
 /// The status page, and the memory behind its plots.

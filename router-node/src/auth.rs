@@ -12,11 +12,12 @@ use http::HeaderValue;
 use subtle::ConstantTimeEq;
 use trunkline_core::id::KeyId;
 use trunkline_core::money::PicoUsd;
-use trunkline_core::policy::{Access, ApiKey, Tenant};
+use trunkline_core::policy::{Access, ApiKey, SpendLimits, Tenant};
 use trunkline_wire::error::ErrorType;
 
 use crate::ledger::unix_ms;
 use crate::rejection::{Rejection, reject};
+use crate::spending::{Accounts, Spending};
 
 /// Longer credentials are refused without a look: ours have 64 characters.
 const MAX_CREDENTIAL_BYTES: usize = 512;
@@ -33,6 +34,8 @@ pub struct KeyHolder {
     pub tenant: Tenant,
     /// What the key opens, until when and from where.
     pub access: Access,
+    /// What its calls may cost, and have cost; nothing for a key without a limit.
+    pub spending: Option<Spending>,
     hash: [u8; 32],
     in_flight: AtomicU32,
     spent_pico_usd: AtomicU64,
@@ -40,11 +43,13 @@ pub struct KeyHolder {
 }
 
 impl KeyHolder {
-    fn new(key: &ApiKey) -> Self {
+    fn new(key: &ApiKey, accounts: &Accounts) -> Self {
+        let spending = || Spending { limits: key.spend, account: accounts.of(&key.tenant.key) };
         let per_minute = key.tenant.requests_per_minute.and_then(NonZeroU32::new);
         Self {
             tenant: key.tenant.clone(),
             access: key.access.clone(),
+            spending: key.spend.any().then(spending),
             hash: key.hash,
             in_flight: AtomicU32::new(0),
             spent_pico_usd: AtomicU64::new(0),
@@ -57,12 +62,16 @@ impl KeyHolder {
     /// Somebody who shows a certificate instead of a key: no key's limits hold.
     pub fn without_key() -> Arc<Self> {
         let tenant = Tenant::unrestricted(KeyId::new(""));
-        Arc::new(Self::new(&ApiKey { hash: [0; 32], tenant, access: Access::default() }))
+        let (access, spend) = (Access::default(), SpendLimits::default());
+        Arc::new(Self::new(&ApiKey { hash: [0; 32], tenant, access, spend }, &Accounts::default()))
     }
 
     /// Adds a call's cost.
     pub fn spend(&self, cost: PicoUsd) {
         self.spent_pico_usd.fetch_add(cost.0, Relaxed);
+        if let Some(spending) = &self.spending {
+            spending.account.add(cost);
+        }
     }
 
     /// What its calls on this router have cost since the key's rules last changed, in pico-USD.
@@ -80,12 +89,19 @@ pub struct Keyring {
 
 impl Keyring {
     /// The keys in force; a key whose rules did not change keeps what it has used of its limits.
-    pub fn new(pepper: [u8; 32], keys: &[ApiKey], before: Option<&Keyring>) -> Self {
+    pub fn new(
+        pepper: [u8; 32],
+        keys: &[ApiKey],
+        accounts: &Accounts,
+        before: Option<&Keyring>,
+    ) -> Self {
         let holder = |key: &ApiKey| {
             let known = before.and_then(|ring| ring.holders.get(&key.hash));
-            let same =
-                known.filter(|holder| holder.tenant == key.tenant && holder.access == key.access);
-            same.map_or_else(|| Arc::new(KeyHolder::new(key)), Arc::clone)
+            let same = known.filter(|holder| {
+                let limits = holder.spending.as_ref().map(|s| s.limits).unwrap_or_default();
+                holder.tenant == key.tenant && holder.access == key.access && limits == key.spend
+            });
+            same.map_or_else(|| Arc::new(KeyHolder::new(key, accounts)), Arc::clone)
         };
         Self { pepper, holders: keys.iter().map(|key| (key.hash, holder(key))).collect() }
     }
@@ -164,11 +180,14 @@ fn strip_bearer(value: &[u8]) -> &[u8] {
 pub struct KeyPermit(Arc<KeyHolder>);
 
 impl KeyPermit {
-    /// Admits one more call of the key, within its rate and its calls at once.
+    /// Admits one more call of the key, within what it may spend, its rate and its calls at once.
     ///
     /// # Errors
     /// A rejection that names the limit and how long to wait.
     pub fn admit(holder: &Arc<KeyHolder>) -> Result<Self, Rejection> {
+        if let Some(spending) = &holder.spending {
+            spending.check(unix_ms())?;
+        }
         if let Some(rate) = &holder.rate
             && let Err(until) = rate.check()
         {
@@ -216,8 +235,9 @@ mod tests {
     }
 
     fn with_access(tenant: Tenant, access: Access) -> Keyring {
-        let key = ApiKey { hash: hash_key(&[7; 32], b"secret"), tenant, access };
-        Keyring::new([7; 32], &[key], None)
+        let (hash, spend) = (hash_key(&[7; 32], b"secret"), SpendLimits::default());
+        let key = ApiKey { hash, tenant, access, spend };
+        Keyring::new([7; 32], &[key], &Accounts::default(), None)
     }
 
     #[test]

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use trunkline_core::assess::{self, Inputs, Table};
 use trunkline_core::catalog::{Catalog, Endpoint};
-use trunkline_core::id::{EndpointId, ProberId, Zone};
+use trunkline_core::id::{EndpointId, KeyId, ProberId, Zone};
 use trunkline_core::observation::{Observation, ProberInfo};
-use trunkline_core::policy::{ApiKey, Policy};
+use trunkline_core::policy::{ApiKey, Policy, Spent};
 use trunkline_spec::canary::{self, Canary};
 use trunkline_spec::observation::{decode_observation, decode_prober};
 use trunkline_spec::overrides::{Drain, Overrides, PinnedWeight, Scope};
 use trunkline_spec::router::RouterRecord;
-use trunkline_spec::{catalog, keys, manifest, overrides, policy};
-use trunkline_store::keys::Key;
+use trunkline_spec::{catalog, keys, manifest, overrides, policy, spend};
+use trunkline_store::keys::{Key, SPEND};
 use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision};
 
 use guard::Guard;
@@ -72,6 +72,9 @@ pub struct Fold {
     /// What they say of their tables.
     pub signs: Arc<BTreeMap<String, TableSign>>,
     canary: Option<Arc<Canary>>,
+    /// What keys have spent and when that was written, or nothing where the record is gone: what changed since
+    /// somebody took it from here.
+    pub spent: Vec<(KeyId, Option<(Spent, u64)>)>,
     keys: BTreeMap<String, Vec<ApiKey>>,
     drains: BTreeMap<String, Drain>,
     weights: BTreeMap<String, PinnedWeight>,
@@ -195,8 +198,10 @@ impl Fold {
         };
         events.extend(listing.entries.into_iter().filter(|e| !in_force(e)).map(Event::Put));
         let haste = self.take_events(events);
-        let newest = self.good.values().map(|entry| entry.mod_revision.0).max().unwrap_or(0);
+        let told = self.good.values().filter(|entry| !entry.key.starts_with(SPEND));
+        let newest = told.map(|entry| entry.mod_revision.0).max().unwrap_or(0);
         if went_back {
+            self.tell_spending_anew();
             // Even with the same contents: revisions seen before mean something else now.
             self.changed = newest.min(self.revision);
             return Haste::Urgent;
@@ -205,6 +210,20 @@ impl Fold {
             self.changed = self.changed.max(newest);
         }
         haste
+    }
+
+    /// In a store that went back, older records are the true ones.
+    fn tell_spending_anew(&mut self) {
+        for entry in self.good.values() {
+            let (Some(Key::Spend(key)), Ok(spent)) =
+                (Key::parse(&entry.key), spend::decode(&entry.value))
+            else {
+                continue;
+            };
+            let key = KeyId::new(key.as_str());
+            self.spent.push((key.clone(), None));
+            self.spent.push((key, Some((spent, entry.mod_revision.0))));
+        }
     }
 
     fn take_events(&mut self, mut events: Vec<Event>) -> Haste {
@@ -288,6 +307,12 @@ impl Fold {
                 }
                 Ok(None)
             }
+            Some(Key::Spend(key)) => {
+                let spent = spend::decode(&entry.value).map_err(|e| e.to_string())?;
+                let told = Some((spent, entry.mod_revision.0));
+                self.spent.push((KeyId::new(key.as_str()), told));
+                Ok(Some(Haste::None))
+            }
             Some(Key::History(_)) | None => Ok(None),
         }
     }
@@ -346,6 +371,11 @@ impl Fold {
             Some(Key::Router(router)) => {
                 Arc::make_mut(&mut self.routers).remove(router.as_str());
                 Arc::make_mut(&mut self.signs).remove(router.as_str());
+                Haste::None
+            }
+            Some(Key::Spend(spender)) => {
+                self.forget(key);
+                self.spent.push((KeyId::new(spender.as_str()), None));
                 Haste::None
             }
             Some(Key::History(_)) | None => Haste::None,

@@ -88,6 +88,7 @@ impl Follower {
     async fn recall(&mut self) -> Option<u64> {
         let kept = self.disk.as_ref()?.recall().await?;
         self.fold.apply(Change::Snapshot(kept.listing));
+        self.hear_of_spending();
         Some(kept.at_ms)
     }
 
@@ -119,10 +120,19 @@ impl Follower {
                 }
             }
         }
-        match self.fold.apply(change) {
+        let haste = self.fold.apply(change);
+        self.hear_of_spending();
+        match haste {
             Haste::None => None,
             Haste::Material => Some(Instant::now() + MATERIAL),
             Haste::Urgent => Some(Instant::now() + URGENT),
+        }
+    }
+
+    /// Lets calls know at once what was spent: it needs no new view.
+    fn hear_of_spending(&mut self) {
+        for (key, told) in self.fold.spent.drain(..) {
+            self.router.accounts.hear(&key, told);
         }
     }
 

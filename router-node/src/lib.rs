@@ -25,6 +25,7 @@ pub mod follow;
 pub mod heard;
 pub mod load;
 pub mod register;
+pub mod spending;
 pub mod view;
 
 pub mod admin;

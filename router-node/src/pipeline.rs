@@ -26,6 +26,7 @@ use crate::heard::Heard;
 use crate::ledger::{Decision, Ledger, OpenRecord};
 use crate::load::Clock;
 use crate::rejection::{self, Rejection};
+use crate::spending::Accounts;
 use crate::streaming::Streaming;
 use crate::telemetry::Telemetry;
 use crate::view::View;
@@ -50,6 +51,8 @@ pub struct Router {
     pub clock: Clock,
     /// What was last heard of the store.
     pub heard: Heard,
+    /// What keys with a limit have spent.
+    pub accounts: Arc<Accounts>,
 }
 
 /// A call as it came in.

@@ -23,6 +23,7 @@ use crate::heard::Heard;
 use crate::ledger::{Entry, Ledger};
 use crate::load::Clock;
 use crate::pipeline::Router;
+use crate::spending::Accounts;
 use crate::telemetry::Telemetry;
 use crate::view::{Builder, Secrets};
 
@@ -108,7 +109,9 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
     let telemetry = Arc::new(Telemetry::new());
     let (ledger, records) = Ledger::new(Arc::clone(&telemetry));
     let fold = Fold::default();
-    let mut builder = Builder::new(setup.zone, setup.pepper, Arc::new(ConfiguredSecrets));
+    let accounts = Arc::new(Accounts::default());
+    let secrets = Arc::new(ConfiguredSecrets);
+    let mut builder = Builder::new(setup.zone, setup.pepper, secrets, Arc::clone(&accounts));
     let router = Arc::new(Router {
         view: ArcSwap::from_pointee(builder.build(&fold)),
         transport: Transport::new()?,
@@ -119,6 +122,7 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
         evidence: Board::new(),
         clock: Clock::start(),
         heard: Heard::default(),
+        accounts,
     });
     let follower = Follower {
         watch: setup.store.watch(trunkline_store::keys::ROOT),

@@ -22,6 +22,7 @@ use crate::auth::Keyring;
 use crate::canary::Running;
 use crate::fold::Fold;
 use crate::load::{LoadBook, ModelLoad};
+use crate::spending::Accounts;
 
 pub use lanes::{Lane, Secrets};
 
@@ -86,6 +87,7 @@ pub struct Builder {
     zone: Zone,
     pepper: [u8; 32],
     secrets: Arc<dyn Secrets>,
+    accounts: Arc<Accounts>,
     book: LoadBook,
     settled: Option<Settled>,
     canary: Option<Running>,
@@ -140,9 +142,22 @@ struct Settled {
 }
 
 impl Builder {
-    /// One for routers of `zone`, whose keys are hashed with `pepper`.
-    pub fn new(zone: Zone, pepper: [u8; 32], secrets: Arc<dyn Secrets>) -> Self {
-        Self { zone, pepper, secrets, book: LoadBook::default(), settled: None, canary: None }
+    /// One for routers of `zone`, whose keys are hashed with `pepper` and spend from `accounts`.
+    pub fn new(
+        zone: Zone,
+        pepper: [u8; 32],
+        secrets: Arc<dyn Secrets>,
+        accounts: Arc<Accounts>,
+    ) -> Self {
+        Self {
+            zone,
+            pepper,
+            secrets,
+            accounts,
+            book: LoadBook::default(),
+            settled: None,
+            canary: None,
+        }
     }
 
     /// The view of what was folded so far.
@@ -170,6 +185,7 @@ impl Builder {
         let before = self.settled.as_ref();
         let lanes = before.map(|settled| &*settled.lanes).unwrap_or_default();
         let keyring = before.map(|settled| &*settled.keyring);
+        let keyring = Keyring::new(self.pepper, &fold.keys(), &self.accounts, keyring);
         let lanes = lanes::of(snapshot, lanes, &self.book, self.secrets.as_ref());
         for lane in lanes.iter() {
             lane.load.cut_at(fold.cuts_at_ms(lane.endpoint()));
@@ -178,7 +194,7 @@ impl Builder {
         Settled {
             configurations: fold.configurations,
             looked_up: Instant::now(),
-            keyring: Arc::new(Keyring::new(self.pepper, &fold.keys(), keyring)),
+            keyring: Arc::new(keyring),
             lanes,
             models: Arc::new(models),
             drained: Arc::from(fold.drained()),

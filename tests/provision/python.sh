@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Puts the Python packages of tests/sdk/requirements.txt into target/venv. Does nothing when they
-# are there: a stamp holds the hash of the list and the version of Python.
+# Puts the Python packages of tests/sdk/requirements.txt, and of the list that it names, into target/venv. Does
+# nothing when they are there: a stamp holds the hash of both lists and the version of Python.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 venv=$root/target/venv
 list=$root/tests/sdk/requirements.txt
-want=$(python3 --version; sha256sum <"$list")
+want=$(python3 --version; cat "$list" "$root/docs/clients/examples/python/requirements.txt" | sha256sum)
 
 if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$want" ]; then
     exit 0

@@ -61,6 +61,9 @@ pub mod operator;
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod prometheus;
 
+#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+pub mod foreign;
+
 pub mod frames;
 pub mod json;
 mod times;

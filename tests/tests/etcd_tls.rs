@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
-use trunkline_store::keys::{PROBERS, ROOT};
+use trunkline_store::keys::{PROBERS, ROOT, SPEND};
 use trunkline_store::{Etcd, EtcdOptions, Store, TlsFiles};
 use trunkline_tests::authority::Authority;
 use trunkline_tests::cluster::{Port, Table, Verdict, until};
@@ -16,6 +16,9 @@ use trunkline_tests::json::chat;
 use trunkline_tests::process::{Process, beside, etcd_program};
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router::Setup;
+
+/// A key with a limit that it does not reach.
+const SPENDER: &str = "tl_spender0_with-a-limit";
 
 /// One member of etcd that only talks to clients with a certificate.
 struct Guarded {
@@ -99,6 +102,7 @@ async fn every_part_works_with_its_own_certificate_and_speaks_for_nobody_else() 
     let [cert, key] = etcd.authority.issue("router-a");
     let tls = json!({"ca": etcd.authority.ca(), "cert": cert, "key": key});
     let router = Setup::new(&[&alpha, &beta]).etcd(std::slice::from_ref(&etcd.url));
+    let router = router.key(SPENDER, json!({"spend": {"day": 1}}));
     let router = router.config(json!({"node_id": "router-a", "store": {"etcd": {"tls": tls}}}));
     let router = router.start().await;
 
@@ -116,6 +120,9 @@ async fn every_part_works_with_its_own_certificate_and_speaks_for_nobody_else() 
     let hello = chat("m");
     let called = router.client().chat(&hello).await;
     assert_eq!(called.status(), 200, "{}", called.text());
+    assert_eq!(router.client_with(SPENDER).chat(&hello).await.status(), 200);
+    let told = async || store.list(SPEND).await.is_ok_and(|listing| listing.entries.len() == 1);
+    until("the router tells what a key spent", told).await;
 
     alpha.sim.kill();
     until("alpha is down", async || verdict().await == Verdict::Down).await;

@@ -1,11 +1,11 @@
 //! The official clients work with a router unchanged but for their base URL. Their own tests are in
 //! `tests/sdk/`; here the router they talk to is started, and they are.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
 use sim_provider::{Profile, SimConfig};
+use trunkline_tests::foreign::{folder, node, node_modules, python, run};
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router::{KEY, Router, Setup, beside};
 
@@ -38,38 +38,6 @@ const FAULTS: [&str; 21] = [
     "fault:slow_headers@600000",
     "acme/limited",
 ];
-
-/// A folder of this package.
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-/// An interpreter: the one that a variable names, else the one that was provisioned.
-#[expect(clippy::disallowed_methods, reason = "tests/run tells where it put the interpreters")]
-fn interpreter(variable: &str, name: &str) -> PathBuf {
-    let provisioned = || folder("../target/venv/bin").join(name);
-    let program = std::env::var(variable).map_or_else(|_| provisioned(), PathBuf::from);
-    assert!(program.exists(), "{} is missing: run tests/provision/python.sh", program.display());
-    program
-}
-
-fn python() -> PathBuf {
-    interpreter("TRUNKLINE_PYTHON", "python")
-}
-
-/// Runs a client's tests, off the threads on which its provider is served.
-async fn run(mut command: Command) {
-    // Some clients would ask a proxy even for this machine.
-    command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-    let shown = format!("{command:?}");
-    let ran = tokio::task::spawn_blocking(move || command.output()).await;
-    let output = ran.map_err(std::io::Error::other).and_then(|output| output);
-    let (status, text) = match output {
-        Ok(output) => (output.status.success(), [output.stdout, output.stderr].concat()),
-        Err(error) => (false, error.to_string().into_bytes()),
-    };
-    assert!(status, "{shown}\n{}", String::from_utf8_lossy(&text));
-}
 
 /// A router before a simulated provider that answers in eight words.
 async fn router() -> (Provider, Router) {
@@ -112,10 +80,10 @@ async fn openai_for_python() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openai_for_javascript() {
-    let modules = folder("sdk/node_modules/openai");
-    assert!(modules.exists(), "{} is missing: run tests/provision/node.sh", modules.display());
+    let openai = node_modules("sdk").join("openai");
+    assert!(openai.exists(), "{} is missing", openai.display());
     let (sim, router) = router().await;
-    let mut command = Command::new(interpreter("TRUNKLINE_NODE", "node"));
+    let mut command = Command::new(node());
     command.args(["--test", "openai.test.mjs"]).current_dir(folder("sdk"));
     run(with_addresses(command, &sim, &router)).await;
 }

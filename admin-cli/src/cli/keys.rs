@@ -55,6 +55,18 @@ pub struct KeysCreateArgs {
     /// Calls at once on one router
     #[arg(long, value_name = "CALLS")]
     pub max_concurrency: Option<u32>,
+    /// What its calls may cost in a day, over all routers
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub spend_day: Option<f64>,
+    /// What its calls may cost in a week, from Monday
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub spend_week: Option<f64>,
+    /// What its calls may cost in a month
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub spend_month: Option<f64>,
+    /// What its calls may cost in all
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub spend_lifetime: Option<f64>,
     /// A jurisdiction that its prompts may reach; several times for several
     #[arg(long, value_name = "CODE")]
     pub jurisdiction: Vec<String>,
@@ -80,4 +92,10 @@ pub struct KeysRevokeArgs {
     /// How.
     #[command(flatten)]
     pub how: EditHowArgs,
+}
+
+/// An amount of money: a number that is no less than nothing.
+fn usd(text: &str) -> Result<f64, String> {
+    let amount = text.parse::<f64>().ok().filter(|usd| usd.is_finite() && *usd >= 0.0);
+    amount.ok_or_else(|| format!("`{text}` is no amount; write USD such as 10 or 2.50"))
 }

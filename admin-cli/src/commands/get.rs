@@ -93,6 +93,7 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("MODELS", "rules.models"),
             ("PROVIDERS", "rules.providers"),
             ("RPM", "rules.requests_per_minute"),
+            ("SPENT_USD", "spent"),
             ("FROM", "rules.networks"),
             ("NOTE", "note"),
         ],

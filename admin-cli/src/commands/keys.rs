@@ -75,6 +75,11 @@ fn entry(args: &KeysCreateArgs) -> Result<Value, Failure> {
     put(&mut data, "jurisdictions", list(&args.jurisdiction));
     put(&mut data, "max_retention_days", args.max_retention_days.map(Value::from));
     put(&mut data, "no_training", args.no_training.then_some(Value::from(true)));
+    let mut spend = Map::new();
+    put(&mut spend, "day", args.spend_day.map(Value::from));
+    put(&mut spend, "week", args.spend_week.map(Value::from));
+    put(&mut spend, "month", args.spend_month.map(Value::from));
+    put(&mut spend, "lifetime", args.spend_lifetime.map(Value::from));
     let mut entry = Map::new();
     put(&mut entry, "note", args.note.clone().map(Value::from));
     put(&mut entry, "role", role.map(Value::from));
@@ -84,6 +89,7 @@ fn entry(args: &KeysCreateArgs) -> Result<Value, Failure> {
     put(&mut entry, "providers", list(&args.provider));
     put(&mut entry, "requests_per_minute", args.rpm.map(Value::from));
     put(&mut entry, "max_concurrency", args.max_concurrency.map(Value::from));
+    put(&mut entry, "spend", (!spend.is_empty()).then_some(Value::Object(spend)));
     put(&mut entry, "data", (!data.is_empty()).then_some(Value::Object(data)));
     Ok(Value::Object(entry))
 }

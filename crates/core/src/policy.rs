@@ -1,6 +1,7 @@
 //! The versioned, reviewed document that holds routes and limits, in the form decisions use.
 
 mod access;
+mod spend;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use crate::catalog::{Endpoint, Retention, Training};
 use crate::id::{KeyId, ModelId, ProviderId};
 
 pub use access::{Access, Network, Role};
+pub use spend::{SpendLimits, Spent, Window};
 
 /// How weights are formed for a model (see [`crate::assess`] for the formula).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,6 +200,8 @@ pub struct ApiKey {
     pub tenant: Tenant,
     /// What the key opens, when and from where.
     pub access: Access,
+    /// What its calls may cost.
+    pub spend: SpendLimits,
 }
 
 /// The policy in force.

@@ -1,6 +1,7 @@
 //! API keys as documents keep them: a hash, and what its holder may do. It never sees a key's secret.
 
 mod access;
+mod spend;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::names;
 use crate::policy::DataEntry;
 
 pub use access::RoleEntry;
+pub use spend::SpendEntry;
 
 /// The version of the keys format that this release reads.
 pub const VERSION: u32 = 1;
@@ -111,6 +113,9 @@ pub struct KeyEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests_per_minute: Option<u32>,
+    /// What its calls may cost, over all routers; no limit when left out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spend: SpendEntry,
     /// What its holder may do on the admin API; nothing when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleEntry>,
@@ -225,7 +230,8 @@ impl KeyEntry {
             max_concurrency: self.max_concurrency,
             requests_per_minute: self.requests_per_minute,
         };
-        ApiKey { hash, tenant, access: self.access(prefix, problems) }
+        let spend = self.spend.admit(&format!("{prefix}spend"), problems);
+        ApiKey { hash, tenant, access: self.access(prefix, problems), spend }
     }
 }
 

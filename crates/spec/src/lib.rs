@@ -18,6 +18,7 @@ pub mod policy;
 pub mod reference;
 pub mod router;
 mod shape;
+pub mod spend;
 mod tree;
 pub mod versioned;
 

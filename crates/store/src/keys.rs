@@ -17,6 +17,8 @@ pub const PROBERS: &str = "/trunkline/v1/probers/";
 pub const OBSERVATIONS: &str = "/trunkline/v1/obs/";
 /// Routers that are alive; under their leases.
 pub const ROUTERS: &str = "/trunkline/v1/routers/";
+/// What keys with a limit have spent: one record for each, to which all routers add.
+pub const SPEND: &str = "/trunkline/v1/spend/";
 
 /// The longest [`Segment`], in bytes: several times any id in use.
 pub const SEGMENT_MAX_BYTES: usize = 128;
@@ -43,6 +45,8 @@ pub enum Key {
     },
     /// A router's sign of life.
     Router(Segment),
+    /// What an API key has spent, by the key's public part.
+    Spend(Segment),
 }
 
 impl Key {
@@ -60,6 +64,7 @@ impl Key {
                 Some(Self::Observation { prober, endpoint })
             }
             "routers" => Segment::new(rest).map(Self::Router),
+            "spend" => Segment::new(rest).map(Self::Spend),
             _ => None,
         }
     }
@@ -75,6 +80,7 @@ impl fmt::Display for Key {
                 write!(out, "{OBSERVATIONS}{prober}/{endpoint}")
             }
             Self::Router(router) => write!(out, "{ROUTERS}{router}"),
+            Self::Spend(key) => write!(out, "{SPEND}{key}"),
         }
     }
 }
@@ -165,6 +171,7 @@ mod tests {
             "/trunkline/v1/probers/p-1",
             "/trunkline/v1/obs/p-1/abcdefghij",
             "/trunkline/v1/routers/r1.zone-a",
+            "/trunkline/v1/spend/k3tnq7ab",
         ];
         for key in keys {
             assert_eq!(Key::parse(key).unwrap().to_string(), key);

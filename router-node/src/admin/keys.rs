@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::Value;
 use tonic::Status;
+use trunkline_core::id::KeyId;
 use trunkline_core::policy::{ApiKey, Role};
 use trunkline_proto::admin::v1::{
-    CreateKeyRequest, CreateKeyResponse, KeyEntry, ListKeysRequest, ListKeysResponse,
+    CreateKeyRequest, CreateKeyResponse, KeyEntry, KeySpend, ListKeysRequest, ListKeysResponse,
     RevokeKeyRequest, RevokeKeyResponse,
 };
 use trunkline_spec::keys::{self, KeyEntry as Record, KeysDocument};
@@ -22,6 +23,7 @@ use super::{Admin, Admitted, refusal};
 use crate::fold::KEYS;
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
+use crate::spending::Accounts;
 
 /// Random bytes of a key's public part: eight characters.
 const ID_BYTES: usize = 5;
@@ -67,7 +69,7 @@ pub async fn create(
     Ok(CreateKeyResponse {
         revision: signed(revision),
         key: shown,
-        entry: Some(Found { record, revision }.message(unix_ms())),
+        entry: Some(Found { record, revision }.message(&admin.router.accounts, unix_ms())),
     })
 }
 
@@ -78,7 +80,8 @@ pub async fn create(
 pub async fn list(admin: &Admin, asked: &ListKeysRequest) -> Result<ListKeysResponse, Status> {
     let state = State::read(admin.store.as_ref()).await?;
     let now = unix_ms();
-    let keys = all(&state).into_values().map(|found| found.message(now)).collect();
+    let accounts = &admin.router.accounts;
+    let keys = all(&state).into_values().map(|found| found.message(accounts, now)).collect();
     let (keys, next) = page(keys, asked.page_size, &asked.page_token, |k: &KeyEntry| k.id.clone());
     Ok(ListKeysResponse { revision: signed(state.revision.0), keys, next_page_token: next })
 }
@@ -150,7 +153,21 @@ impl Found {
         self.record.role.map(Role::from) == Some(Role::Admin)
     }
 
-    fn message(&self, now: u64) -> KeyEntry {
+    /// What it has spent, where it has a limit.
+    fn spend(&self, accounts: &Accounts, now: u64) -> Vec<KeySpend> {
+        let key = ApiKey::try_from(&self.record).ok().filter(|key| key.spend.any());
+        let Some(key) = key else { return Vec::new() };
+        let spent = accounts.of(&KeyId::new(&self.record.id)).spent(now);
+        let windows = key.spend.windows().map(|(window, limit)| KeySpend {
+            window: window.as_str().to_owned(),
+            limit_usd: limit.to_string(),
+            spent_usd: spent.within(window, now).to_string(),
+            resets_at_ms: window.ends_ms(now),
+        });
+        windows.collect()
+    }
+
+    fn message(&self, accounts: &Accounts, now: u64) -> KeyEntry {
         let mut entry = serde_json::to_value(&self.record).unwrap_or_default();
         if let Value::Object(members) = &mut entry {
             members.retain(|name, _| !matches!(name.as_str(), "id" | "hash"));
@@ -163,6 +180,7 @@ impl Found {
             expired: self.ended(now),
             entry_json: canonical::json(&entry).unwrap_or_default(),
             revision: signed(self.revision),
+            spend: self.spend(accounts, now),
         }
     }
 }

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use serde::Serialize;
 use trunkline_core::catalog::{Capabilities, Endpoint as CoreEndpoint};
 use trunkline_core::id::ModelId;
+use trunkline_core::policy::Window;
 use trunkline_core::snapshot::{EndpointState, Snapshot};
 use trunkline_wire::error::ErrorType;
 use trunkline_wire::models::{
@@ -15,6 +16,7 @@ use trunkline_wire::models::{
 };
 
 use crate::auth::KeyHolder;
+use crate::ledger::unix_ms;
 use crate::pipeline::Router;
 use crate::rejection::{Rejection, reject};
 use crate::view::View;
@@ -250,12 +252,19 @@ pub async fn find_generation(
 
 fn key(holder: &KeyHolder) -> Key {
     let tenant = &holder.tenant;
+    let tightest = holder.spending.as_ref().and_then(|spending| spending.tightest(unix_ms()));
+    let reset = tightest.and_then(|(window, ..)| match window {
+        Window::Day => Some("daily"),
+        Window::Week => Some("weekly"),
+        Window::Month => Some("monthly"),
+        Window::Lifetime => None,
+    });
     Key {
         label: tenant.key.to_string(),
-        limit: None,
-        limit_remaining: None,
-        limit_reset: None,
-        usage: Usd(holder.spent_pico_usd()),
+        limit: tightest.map(|(_, limit, _)| Usd(limit.0)),
+        limit_remaining: tightest.map(|(_, limit, spent)| Usd(limit.0.saturating_sub(spent.0))),
+        limit_reset: reset.map(str::to_owned),
+        usage: Usd(tightest.map_or_else(|| holder.spent_pico_usd(), |(_, _, spent)| spent.0)),
         rate_limit: KeyRateLimit {
             requests_per_minute: tenant.requests_per_minute.map(u64::from),
             tokens_per_minute: None,

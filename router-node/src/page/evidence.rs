@@ -108,7 +108,7 @@ fn understood(entries: &[KeyValue]) -> Stored {
                 let text = std::str::from_utf8(&entry.value).ok();
                 stored.drains.extend(text.and_then(|text| parse_drain(text).ok()));
             }
-            Some(Key::History(_)) | None => {}
+            Some(Key::History(_) | Key::Spend(_)) | None => {}
         }
     }
     stored

@@ -130,7 +130,12 @@ impl Cluster {
         let zone = Zone::new("zone-0");
         let mut cluster = Self {
             fold: Fold::default(),
-            builder: Builder::new(zone.clone(), [0; 32], Arc::new(ConfiguredSecrets)),
+            builder: Builder::new(
+                zone.clone(),
+                [0; 32],
+                Arc::new(ConfiguredSecrets),
+                Arc::default(),
+            ),
             zone,
             endpoints: Vec::new(),
             revision: 1,

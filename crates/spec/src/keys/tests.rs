@@ -1,5 +1,6 @@
 //! What a keys document accepts, what it refuses, and in which words.
 
+use trunkline_core::money::PicoUsd;
 use trunkline_core::policy::{Access, Role};
 
 use super::*;
@@ -99,4 +100,18 @@ fn what_a_key_opens_until_when_and_from_where() {
     }
     let told = complaints(&text.replace("[10.0.0.0/8, 192.0.2.1]", "[]"));
     assert!(told[0].contains("let nobody in"), "{told:?}");
+}
+
+#[test]
+fn spend_limits_are_amounts_in_usd_for_each_window() {
+    let with = |spend: &str| {
+        format!("version: 1\nkeys: [{{id: Abcd1234, hash: {HASH}, spend: {spend}}}]\n")
+    };
+    let limits = parse(&with("{day: 2.5, lifetime: 0}")).unwrap()[0].spend;
+    let usd = |usd| PicoUsd::from_usd_f64(usd);
+    assert_eq!((limits.day, limits.week, limits.lifetime), (usd(2.5), None, usd(0.0)));
+    let found = complaints(&with("{week: -1, month: 1e12}"));
+    assert!(found[0].contains("keys[0].spend.week: out of range"), "{found:?}");
+    assert!(found[1].contains("keys[0].spend.month: out of range"), "{found:?}");
+    assert!(complaints(&with("{year: 1}"))[0].contains("year"));
 }

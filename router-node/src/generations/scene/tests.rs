@@ -28,7 +28,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let builder = Builder::new(Zone::new("z"), [0; 32], Arc::new(NoSecrets));
+        let builder = Builder::new(Zone::new("z"), [0; 32], Arc::new(NoSecrets), Arc::default());
         let mut story = Self { fold: Fold::default(), builder, revision: 0 };
         story.write(POLICY, json!({"version": 1}));
         story

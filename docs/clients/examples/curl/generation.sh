@@ -1,0 +1,9 @@
+#!/bin/sh
+: "${URL:=http://127.0.0.1:8080}" "${KEY:=dev}" "${MODEL:=sim/chat}"
+
+id=$(curl --silent --show-error --output answer.json --write-out '%header{x-trunkline-generation-id}' \
+  "$URL/v1/chat/completions" -H "authorization: Bearer $KEY" -d '{
+  "model": "'"$MODEL"'",
+  "messages": [{"role": "user", "content": "one two three"}]
+}')
+curl --silent --show-error "$URL/v1/generation?id=$id" -H "authorization: Bearer $KEY"
