@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use trunkline_runtime::ops::{self, OpsRoutes};
+use trunkline_runtime::otlp::{Exporter, Spans};
 use trunkline_runtime::readiness::Readiness;
 use trunkline_runtime::telemetry::{Logs, MetricsHandle, init_logs, init_metrics};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
@@ -22,12 +23,13 @@ use crate::admin::keeper;
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
-use crate::generations::Background;
+use crate::generations::{Background, Outlets};
 use crate::page::{self, Source, TagCosts};
 use crate::pipeline::Router;
 use crate::register::{Identity, Registrar, Registration};
 use crate::serve::{self, Parts, Setup};
 use crate::telemetry::{Applied, BUCKETS};
+use crate::traces::export;
 
 pub use ports::Listeners;
 use ports::{serve_admin, serve_public};
@@ -74,9 +76,15 @@ pub struct Running {
     pub address: SocketAddr,
     /// Who it is.
     pub identity: Identity,
+    background: Closing,
+    grace: Duration,
+}
+
+/// What is done once every task has ended.
+struct Closing {
     registration: Registration,
     records: Background,
-    grace: Duration,
+    exporter: Option<Exporter>,
 }
 
 impl Running {
@@ -86,8 +94,12 @@ impl Running {
     /// When a task ended by itself, or did not end in time.
     pub async fn join(self) -> Result<(), BoxError> {
         let joined = self.tasks.join(self.grace).await;
-        self.records.finish().await;
-        self.registration.end(self.store.as_ref()).await;
+        let Closing { registration, records, exporter } = self.background;
+        records.finish().await;
+        registration.end(self.store.as_ref()).await;
+        if let Some(exporter) = exporter {
+            exporter.finish().await;
+        }
         Ok(joined?)
     }
 }
@@ -188,16 +200,18 @@ pub async fn start(
         concurrency: config.limits.concurrency,
         disk: disk(&config.store),
         readiness: readiness.clone(),
+        sampler: config.tracing.as_ref().map(|tracing| tracing.sampler),
     };
     let Parts { router, mut follower, records } = serve::assemble(setup)?;
     follower.boot(BOOT_PATIENCE).await;
     let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
     let (kept, costs) = (Arc::clone(&router.generations), Arc::new(TagCosts::default()));
-    let folder = config.store.records_folder();
-    let records = Background::new(records, kept, Arc::clone(&costs), lines, folder);
+    let identity = Identity::of(config, address, admin);
+    let (spans, exporter) = export(&mut tasks, config, &identity).unzip();
+    let (outlets, folder) = (Outlets { lines, spans }, config.store.records_folder());
+    let records = Background::new(records, kept, Arc::clone(&costs), outlets, folder);
     keep(&mut tasks, records.clone());
     tasks.spawn("store", follower.run(shutdown.clone()));
-    let identity = Identity::of(config, address, admin);
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
@@ -228,7 +242,8 @@ pub async fn start(
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    Ok(Running { router, store, shutdown, tasks, address, identity, registration, records, grace })
+    let background = Closing { registration, records, exporter };
+    Ok(Running { router, store, shutdown, tasks, address, identity, background, grace })
 }
 
 /// The background of the ledger.
@@ -237,6 +252,17 @@ fn keep(tasks: &mut Tasks, records: Background) {
         records.run().await;
         Ok(())
     });
+}
+
+/// Sends spans to the collector, if one is named.
+fn export(tasks: &mut Tasks, config: &Config, identity: &Identity) -> Option<(Spans, Exporter)> {
+    let (spans, exporter) = export::exporter(config.tracing.as_ref()?, identity);
+    let sending = exporter.clone();
+    tasks.spawn_companion("spans", async move {
+        sending.run().await;
+        Ok(())
+    });
+    Some((spans, exporter))
 }
 
 /// Collects what live calls tell, and tells it.

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod rejection;
 pub mod relay;
 pub mod streaming;
+pub mod traces;
 
 pub mod evidence;
 

@@ -27,6 +27,7 @@ use crate::load::Clock;
 use crate::rejection::{self, Rejection};
 use crate::streaming::Streaming;
 use crate::telemetry::Telemetry;
+use crate::traces::Sampler;
 use crate::view::View;
 
 /// What every call of this process shares.
@@ -49,6 +50,8 @@ pub struct Router {
     pub clock: Clock,
     /// What was last heard of the store.
     pub heard: Heard,
+    /// Which calls' traces are told of; `None` when none is.
+    pub sampler: Option<Sampler>,
 }
 
 /// A call as it came in.

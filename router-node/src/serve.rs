@@ -24,6 +24,7 @@ use crate::ledger::{Entry, Ledger};
 use crate::load::Clock;
 use crate::pipeline::Router;
 use crate::telemetry::Telemetry;
+use crate::traces::Sampler;
 use crate::view::{Builder, Secrets};
 
 /// What hashes keys where no pepper is configured.
@@ -98,6 +99,8 @@ pub struct Setup {
     pub disk: Option<Disk>,
     /// Tells when the router is ready.
     pub readiness: Readiness,
+    /// Which calls' traces are told of.
+    pub sampler: Option<Sampler>,
 }
 
 /// Makes a router. It serves nothing until its follower has read a catalog.
@@ -119,6 +122,7 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
         evidence: Board::new(),
         clock: Clock::start(),
         heard: Heard::default(),
+        sampler: setup.sampler,
     });
     let follower = Follower {
         watch: setup.store.watch(trunkline_store::keys::ROOT),

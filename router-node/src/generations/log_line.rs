@@ -5,6 +5,7 @@ use trunkline_wire::models::Usd;
 use uuid::Uuid;
 
 use crate::ledger::Record;
+use crate::traces::Trace;
 use crate::view::View;
 
 /// One line of JSON. The decision is left out: it is large, and `GET /v1/generation` has it.
@@ -30,6 +31,8 @@ pub(super) fn write(record: &Record, to: &mut Vec<u8>) -> Result<(), serde_json:
         cost_usd: Usd,
         first_content_ms: Option<u64>,
         took_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace_id: Option<String>,
     }
     let view = record.decision.as_ref().map(|decision| &*decision.view);
     let tokens = record.settlement.map(|s| s.tokens).unwrap_or_default();
@@ -52,6 +55,7 @@ pub(super) fn write(record: &Record, to: &mut Vec<u8>) -> Result<(), serde_json:
         cost_usd: Usd(record.settlement.map_or(0, |s| s.cost.total().0)),
         first_content_ms: record.first_content_ms,
         took_ms: record.took_ms,
+        trace_id: record.trace.as_ref().map(Trace::id),
     };
     serde_json::to_writer(to, &line)
 }

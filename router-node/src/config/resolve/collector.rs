@@ -1,0 +1,57 @@
+//! The collector of spans: its entry in the file → what the exporter needs.
+
+use trunkline_runtime::otlp::{CollectorTls, Protocol};
+
+use super::Reading;
+use crate::config::Tracing;
+use crate::config::tracing_entry::{OtlpEntry, ProtocolEntry};
+use crate::traces::{Callers, Sampler};
+
+/// Where OTLP/HTTP takes spans, by convention.
+const TRACES_PATH: &str = "/v1/traces";
+
+impl Reading<'_> {
+    pub(super) fn tracing(&mut self, entry: &OtlpEntry) -> Tracing {
+        let path = "tracing.otlp";
+        if !(0.0..=1.0).contains(&entry.sample_ratio) {
+            let message = format!("{} is no share; use 0 to 1", entry.sample_ratio);
+            self.problems.add(format!("{path}.sample_ratio"), message);
+        }
+        let tls = &entry.tls;
+        let tls_path = format!("{path}.tls");
+        Tracing {
+            endpoint: self.collector(entry),
+            protocol: match entry.protocol {
+                ProtocolEntry::HttpProtobuf => Protocol::HttpProtobuf,
+                ProtocolEntry::Grpc => Protocol::Grpc,
+            },
+            sampler: Sampler {
+                ratio: entry.sample_ratio,
+                callers: if entry.follow_callers { Callers::Followed } else { Callers::Overruled },
+            },
+            headers: entry.headers.as_ref().map(|e| self.secret(&format!("{path}.headers"), e)),
+            tls: CollectorTls {
+                ca: self.optional(&format!("{tls_path}.ca"), tls.ca.as_ref()),
+                identity: self.identity(&tls_path, tls.cert.as_ref(), tls.key.as_ref()),
+            },
+            service_name: entry.service_name.clone(),
+            attributes: entry.attributes.clone(),
+        }
+    }
+
+    fn collector(&mut self, entry: &OtlpEntry) -> http::Uri {
+        let text = entry.endpoint.trim_end_matches('/');
+        let bare = text.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
+        let path =
+            if bare && entry.protocol == ProtocolEntry::HttpProtobuf { TRACES_PATH } else { "" };
+        let url: Option<http::Uri> = format!("{text}{path}").parse().ok();
+        let known = |url: &http::Uri| matches!(url.scheme_str(), Some("http" | "https"));
+        let url = url.filter(|url| known(url) && url.host().is_some_and(|host| !host.is_empty()));
+        url.unwrap_or_else(|| {
+            let message =
+                format!("`{}` is not a URL; write `http://HOST:4318`", text.escape_debug());
+            self.problems.add("tracing.otlp.endpoint", message);
+            http::Uri::default()
+        })
+    }
+}
