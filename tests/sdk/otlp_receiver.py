@@ -1,11 +1,13 @@
 """A collector for tests: takes spans by OTLP/gRPC and OTLP/HTTP with the official definitions, and writes one
 line of JSON to the standard error stream for where it listens and for each span. The first request on either
-way is refused as busy when BUSY_AT_FIRST is set."""
+way is refused as busy when BUSY_AT_FIRST is set. With TLS_CERT, TLS_KEY and TLS_CA, clients must show a certificate
+of that authority."""
 
 import base64
 import http.server
 import json
 import os
+import ssl
 import sys
 import threading
 from concurrent import futures
@@ -94,10 +96,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def content(variable):
+    with open(os.environ[variable], "rb") as file:
+        return file.read()
+
+
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
 trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Traces(), server)
-grpc_port = server.add_insecure_port("127.0.0.1:0")
-server.start()
 web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+if "TLS_CERT" in os.environ:
+    pair = (content("TLS_KEY"), content("TLS_CERT"))
+    credentials = grpc.ssl_server_credentials([pair], content("TLS_CA"), require_client_auth=True)
+    grpc_port = server.add_secure_port("127.0.0.1:0", credentials)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=os.environ["TLS_CA"])
+    tls.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+    tls.verify_mode = ssl.CERT_REQUIRED
+    web.socket = tls.wrap_socket(web.socket, server_side=True)
+else:
+    grpc_port = server.add_insecure_port("127.0.0.1:0")
+server.start()
 say(grpc=grpc_port, http=web.server_address[1])
 web.serve_forever()

@@ -16,6 +16,7 @@ use tonic::Request;
 use tonic::body::Body;
 use trunkline_proto::inference::v1::inference_service_client::InferenceServiceClient;
 use trunkline_proto::inference::v1::{ChatRequest, ChatStreamRequest, Message, Role, message};
+use trunkline_tests::authority::Authority;
 use trunkline_tests::cluster::until;
 use trunkline_tests::json::{PROMPT, chat, overlay};
 use trunkline_tests::process::Process;
@@ -310,6 +311,35 @@ async fn what_a_busy_collector_did_not_take_is_sent_again() {
         })
         .await;
         assert!(router.metric("trunkline_spans_total", "failed").await < 1.0);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_is_spoken_to_by_mutual_tls_and_a_foreign_one_gets_nothing() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let ca = ours.ca();
+    let [cert, key] = ours.issue("collector");
+    let files = [("TLS_CERT", &cert), ("TLS_KEY", &key), ("TLS_CA", &ca)];
+    let variables = files.map(|(name, path)| (name, path.to_str().unwrap()));
+    let collector = Collector::with(&variables).await;
+    let [cert, key] = ours.issue("router");
+    let provider = Provider::start("only").await.serving("m");
+    for way in [collector.by_http(), collector.by_grpc()] {
+        let endpoint = way["tracing"]["otlp"]["endpoint"].as_str().unwrap();
+        let secure = |ca: &Path| {
+            let endpoint = endpoint.replace("http://", "https://");
+            let tls = json!({"ca": ca, "cert": cert, "key": key});
+            overlay(way.clone(), json!({"tracing": {"otlp": {"endpoint": endpoint, "tls": tls}}}))
+        };
+        let router = Setup::new(&[&provider]).config(secure(&ca)).start().await;
+        let reply = router.client().chat(&chat("m")).await;
+        collector.trace(&trace_of(reply.head.generation()), 2).await;
+        let before = collector.all().len();
+        let router = Setup::new(&[&provider]).config(secure(&theirs.ca())).start().await;
+        assert_eq!(router.client().chat(&chat("m")).await.status(), 200);
+        let log = router.stop().await;
+        assert!(log.mentions("invalid peer certificate"), "{:#?}", log.0);
+        assert_eq!(collector.all().len(), before);
     }
 }
 
