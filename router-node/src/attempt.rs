@@ -282,8 +282,11 @@ impl Course {
     }
 
     /// What the provider is told of the call's trace.
-    fn trace_for(&self, target: &Target) -> Option<TraceHeaders> {
-        target.propagate_trace.then(|| self.record.read(traces::headers_of).flatten())?
+    fn trace_for(&self, target: &Target) -> Option<Box<TraceHeaders>> {
+        target
+            .propagate_trace
+            .then(|| self.record.read(traces::headers_of).flatten())?
+            .map(Box::new)
     }
 
     fn begin_attempt(

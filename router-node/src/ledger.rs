@@ -101,7 +101,7 @@ pub struct Told {
     /// Why it ended.
     pub finish_reason: Option<FinishReason>,
     /// The model that made it, in the provider's words; read only where a span will tell of it.
-    pub model: Option<String>,
+    pub model: Option<Box<str>>,
 }
 
 /// How a call ended.

@@ -191,7 +191,7 @@ impl Relay {
             record.write(|r| {
                 r.told.finish_reason = chunk.scan.finish_reason;
                 if r.sampled() {
-                    r.told.model = chunk.scan.model_in(&chunk.data);
+                    r.told.model = chunk.scan.model_in(&chunk.data).map(Box::from);
                 }
             });
         }

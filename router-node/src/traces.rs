@@ -62,7 +62,7 @@ pub struct Trace {
     /// Whether spans are made.
     sampled: bool,
     /// What came in `tracestate`.
-    state: Option<HeaderValue>,
+    state: Option<Box<HeaderValue>>,
 }
 
 /// Opens a call's trace, if this router makes any.
@@ -84,7 +84,7 @@ impl Trace {
             Callers::Followed => sampled,
             Callers::Overruled => sampler.draws(trace),
         };
-        Self { id: trace, caller: Some(span), sampled, state: parent::state(headers) }
+        Self { id: trace, caller: Some(span), sampled, state: parent::state(headers).map(Box::new) }
     }
 
     /// Whether it is told of.
@@ -102,7 +102,7 @@ impl Trace {
         let span = hex(&attempt_span(generation, attempt));
         let parent = format!("00-{}-{span}-{:02x}", hex(&self.id), u8::from(self.sampled));
         let parent = HeaderValue::from_str(&parent).ok()?;
-        Some(TraceHeaders { parent, state: self.state.clone() })
+        Some(TraceHeaders { parent, state: self.state.as_deref().cloned() })
     }
 }
 

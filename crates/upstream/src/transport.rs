@@ -46,7 +46,7 @@ pub struct Call<'a> {
     /// Where it is written down what the answer's headers tell of the room that is left.
     pub room: &'a Room,
     /// The call's place in a trace, for a provider that may know it.
-    pub trace: Option<TraceHeaders>,
+    pub trace: Option<Box<TraceHeaders>>,
 }
 
 /// A call's place in a trace, as W3C Trace Context writes it.
@@ -116,10 +116,10 @@ impl Transport {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = call.target.path(call.operation).clone();
         *request.headers_mut() = credential_headers(call.target, call.credential)?;
-        if let Some(TraceHeaders { parent, state }) = &call.trace {
+        if let Some(trace) = &call.trace {
             let headers = request.headers_mut();
-            headers.insert(TRACEPARENT, parent.clone());
-            state.iter().for_each(|state| _ = headers.insert(TRACESTATE, state.clone()));
+            headers.insert(TRACEPARENT, trace.parent.clone());
+            trace.state.iter().for_each(|state| _ = headers.insert(TRACESTATE, state.clone()));
         }
         let sent = async {
             let response = self.request(request, call.target).await?;

@@ -27,7 +27,7 @@ impl Course {
             settlement = r.settle(tokens, counted);
             r.told.finish_reason = whole.scan.finish_reason;
             if r.sampled() {
-                r.told.model = whole.scan.model_in(&whole.body);
+                r.told.model = whole.scan.model_in(&whole.body).map(Box::from);
             }
         });
         let model = self.model_at(held.endpoint);

@@ -12,7 +12,7 @@ pub(super) const VARIABLES: [(&str, &str); 13] = [
     ("OTEL_SDK_DISABLED", "`true` makes no spans"),
     ("OTEL_TRACES_EXPORTER", "`none` makes no spans, `otlp` makes some also without an endpoint"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "`endpoint`; for HTTP, `/v1/traces` is added"),
-    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "`endpoint`, as it is"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "`endpoint`, path included"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "`protocol`; also `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "`headers`; also `OTEL_EXPORTER_OTLP_TRACES_HEADERS`"),
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "`tls.ca`"),

@@ -5,7 +5,9 @@
 use trunkline_core::catalog::{Dialect, Provider};
 use trunkline_core::plan::Reason;
 use trunkline_core::snapshot::EndpointState;
-use trunkline_runtime::otlp::message::{Event, KeyValue, Span, SpanKind, Status, StatusCode};
+use trunkline_runtime::otlp::message::{
+    Event, KeyValue, Span, SpanKind, Status, StatusCode, Value,
+};
 use trunkline_wire::operation::Operation;
 
 use super::{Trace, attempt_span, call_span};
@@ -45,7 +47,7 @@ pub(super) fn of(record: &Record, trace: &Trace) -> Vec<Span> {
 
 fn call(record: &Record, trace: &Trace) -> Span {
     let mut attributes = route(record);
-    let mut add = |key: &str, value: trunkline_runtime::otlp::message::Value| {
+    let mut add = |key: &str, value: Value| {
         attributes.push(KeyValue::new(key, value));
     };
     add("gen_ai.operation.name", operation(record.operation).into());
@@ -180,7 +182,7 @@ fn answer(record: &Record, attempt: &Attempt, to: &mut Vec<KeyValue>) {
         to.push(KeyValue::new("gen_ai.response.finish_reasons", &[reason.as_str()][..]));
     }
     if let Some(model) = &record.told.model {
-        to.push(KeyValue::new("gen_ai.response.model", model.as_str()));
+        to.push(KeyValue::new("gen_ai.response.model", &**model));
     }
     if record.stream && record.first_content_ms.is_some() {
         let seconds = attempt.took_ms as f64 / 1000.0;

@@ -107,8 +107,6 @@ impl Link {
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::POST;
         *request.headers_mut() = headers()?;
-        let host = endpoint.authority().map_or("", |authority| authority.as_str());
-        let host = HeaderValue::from_str(host).map_err(|e| e.to_string())?;
         let ours = request.headers_mut();
         let agent = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
         ours.insert(USER_AGENT, HeaderValue::from_static(agent));
@@ -122,7 +120,8 @@ impl Link {
                 *request.body_mut() = Full::new(framed(batch));
             }
             Protocol::HttpProtobuf => {
-                ours.insert(HOST, host);
+                let host = endpoint.authority().map_or("", |authority| authority.as_str());
+                ours.insert(HOST, HeaderValue::from_str(host).map_err(|e| e.to_string())?);
                 ours.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
                 let path = endpoint.path_and_query().cloned();
                 *request.uri_mut() = path.map(Uri::from).unwrap_or_default();

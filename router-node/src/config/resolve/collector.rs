@@ -55,3 +55,56 @@ impl Reading<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use trunkline_spec::load;
+
+    use super::*;
+    use crate::config::ConfigFile;
+
+    fn told(otlp: &str) -> Result<Tracing, String> {
+        let file = load::<ConfigFile>(&format!("tracing: {{otlp: {otlp}}}")).unwrap().document;
+        let config = super::super::resolve(&file, Path::new("conf"));
+        config.map(|config| config.tracing.unwrap()).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn a_collector_by_http_has_a_path_and_one_by_grpc_none() {
+        let at = |otlp: &str| told(otlp).unwrap().endpoint.to_string();
+        assert_eq!(at("{}"), "http://localhost:4318/v1/traces");
+        assert_eq!(at("{endpoint: 'https://c:4318/'}"), "https://c:4318/v1/traces");
+        assert_eq!(at("{endpoint: 'http://c/otel/in'}"), "http://c/otel/in");
+        assert_eq!(at("{endpoint: 'http://c:4317', protocol: grpc}"), "http://c:4317/");
+    }
+
+    #[test]
+    fn files_are_relative_to_that_of_the_configuration() {
+        let tracing = told("{tls: {ca: ca.pem}, headers: {file: token}}").unwrap();
+        assert_eq!(tracing.tls.ca.as_deref(), Some(Path::new("conf/ca.pem")));
+        assert_eq!(
+            tracing.headers,
+            Some(trunkline_core::catalog::SecretRef::File("conf/token".into()))
+        );
+        let mut problems = trunkline_spec::Problems::default();
+        tracing.check(&mut problems);
+        let all = problems.to_string();
+        assert!(all.contains("tracing.otlp.tls.ca: `conf/ca.pem` cannot be read"), "{all}");
+        assert!(all.contains("tracing.otlp.headers: the secret file `conf/token`"), "{all}");
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_remedy() {
+        for (otlp, part) in [
+            ("{endpoint: 'collector:4318'}", "write `http://HOST:4318`"),
+            ("{endpoint: 'ftp://c'}", "tracing.otlp.endpoint: `ftp://c` is not a URL"),
+            ("{sample_ratio: 1.5}", "tracing.otlp.sample_ratio: 1.5 is no share; use 0 to 1"),
+            ("{tls: {cert: a}}", "tracing.otlp.tls: `key` is missing"),
+        ] {
+            let found = told(otlp).unwrap_err();
+            assert!(found.contains(part), "{otlp}\n{found}");
+        }
+    }
+}
