@@ -101,7 +101,7 @@ mod tests {
             ("{endpoint: 'collector:4318'}", "write `http://HOST:4318`"),
             ("{endpoint: 'ftp://c'}", "tracing.otlp.endpoint: `ftp://c` is not a URL"),
             ("{sample_ratio: 1.5}", "tracing.otlp.sample_ratio: 1.5 is no share; use 0 to 1"),
-            ("{tls: {cert: a}}", "tracing.otlp.tls: `key` is missing"),
+            ("{tls: {cert: a}}", "tracing.otlp.tls: `cert` and `key` belong together"),
         ] {
             let found = told(otlp).unwrap_err();
             assert!(found.contains(part), "{otlp}\n{found}");
