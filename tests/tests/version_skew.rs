@@ -100,8 +100,8 @@ fn with_additions(segment: &Path) -> String {
     let added = text.lines().map(|line| {
         let mut line: Value = serde_json::from_str(line).unwrap();
         for kind in ["record", "scene"] {
-            if line[kind].is_object() {
-                line[kind]["colour"] = json!("red");
+            if let Some(object) = line.get_mut(kind).and_then(Value::as_object_mut) {
+                object.insert("colour".to_owned(), json!("red"));
             }
         }
         format!("{line}\n")
