@@ -183,6 +183,7 @@ fn call<'a>(task: &'a Task, operation: Operation, body: &serde_json::Value) -> C
         // Nobody reads the answer's time.
         created: 0,
         room: &task.room,
+        trace: None,
     }
 }
 

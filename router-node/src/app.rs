@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use trunkline_runtime::ops::{self, OpsRoutes};
+use trunkline_runtime::otlp::{Exporter, Spans};
 use trunkline_runtime::readiness::Readiness;
 use trunkline_runtime::telemetry::{Logs, MetricsHandle, init_logs, init_metrics};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
@@ -23,7 +24,7 @@ use crate::census::{self, Census};
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
-use crate::generations::Background;
+use crate::generations::{Background, Outlets};
 use crate::ledger::unix_ms;
 use crate::page::{self, Source, TagCosts};
 use crate::pipeline::Router;
@@ -31,6 +32,7 @@ use crate::register::{Identity, Registrar, Registration};
 use crate::serve::{self, Parts, Setup};
 use crate::spending::Teller;
 use crate::telemetry::{Applied, BUCKETS};
+use crate::traces::export;
 
 pub use ports::Listeners;
 use ports::{serve_admin, serve_public};
@@ -85,6 +87,7 @@ struct Ends {
     registration: Registration,
     teller: Teller,
     records: Background,
+    exporter: Option<Exporter>,
     grace: Duration,
 }
 
@@ -94,10 +97,14 @@ impl Running {
     /// # Errors
     /// When a task ended by itself, or did not end in time.
     pub async fn join(self) -> Result<(), BoxError> {
-        let joined = self.tasks.join(self.ends.grace).await;
-        self.ends.records.finish().await;
-        self.ends.teller.last_words().await;
-        self.ends.registration.end(self.store.as_ref()).await;
+        let Ends { registration, teller, records, exporter, grace } = self.ends;
+        let joined = self.tasks.join(grace).await;
+        records.finish().await;
+        teller.last_words().await;
+        registration.end(self.store.as_ref()).await;
+        if let Some(exporter) = exporter {
+            exporter.finish().await;
+        }
         Ok(joined?)
     }
 }
@@ -198,16 +205,18 @@ pub async fn start(
         concurrency: config.limits.concurrency,
         disk: disk(&config.store),
         readiness: readiness.clone(),
+        sampler: config.tracing.as_ref().map(|tracing| tracing.sampler),
     };
     let Parts { router, mut follower, records } = serve::assemble(setup)?;
     follower.boot(BOOT_PATIENCE).await;
     let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
     let (kept, costs) = (Arc::clone(&router.generations), Arc::new(TagCosts::default()));
-    let folder = config.store.records_folder();
-    let records = Background::new(records, kept, Arc::clone(&costs), lines, folder);
+    let identity = Identity::of(config, address, admin);
+    let (spans, exporter) = export(&mut tasks, config, &identity).unzip();
+    let (outlets, folder) = (Outlets { lines, spans }, config.store.records_folder());
+    let records = Background::new(records, kept, Arc::clone(&costs), outlets, folder);
     keep(&mut tasks, records.clone());
     tasks.spawn("store", follower.run(shutdown.clone()));
-    let identity = Identity::of(config, address, admin);
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
@@ -239,7 +248,7 @@ pub async fn start(
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    let ends = Ends { registration, teller, records, grace };
+    let ends = Ends { registration, teller, records, exporter, grace };
     Ok(Running { router, store, shutdown, tasks, address, identity, ends })
 }
 
@@ -249,6 +258,17 @@ fn keep(tasks: &mut Tasks, records: Background) {
         records.run().await;
         Ok(())
     });
+}
+
+/// Sends spans to the collector, if one is named.
+fn export(tasks: &mut Tasks, config: &Config, identity: &Identity) -> Option<(Spans, Exporter)> {
+    let (spans, exporter) = export::exporter(config.tracing.as_ref()?, identity);
+    let sending = exporter.clone();
+    tasks.spawn_companion("spans", async move {
+        sending.run().await;
+        Ok(())
+    });
+    Some((spans, exporter))
 }
 
 /// Collects what live calls tell, and tells it.

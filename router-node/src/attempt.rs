@@ -14,7 +14,7 @@ use trunkline_core::failure::FailureKind;
 use trunkline_core::plan::{Plan, Reason, Turn};
 use trunkline_core::policy::Timeouts;
 use trunkline_core::retry::{self, Again, GiveUp, Released, RetryBudget, Step, Tried};
-use trunkline_upstream::{Call, Failed, Target, Whole};
+use trunkline_upstream::{Call, Failed, Target, TraceHeaders, Whole};
 use trunkline_wire::error::{ErrorType, PreviousError};
 use trunkline_wire::request::{Peek, Rewrite};
 
@@ -24,6 +24,7 @@ use crate::pipeline::Router;
 use crate::rejection::{self, Rejection, reject};
 use crate::relay::Relay;
 use crate::telemetry::Retry;
+use crate::traces;
 use crate::view::View;
 
 use ask::{Asked, Stream};
@@ -179,6 +180,7 @@ impl Course {
             body,
             created: crate::ledger::unix_ms() / 1000,
             room: &lane.load.outcomes.room,
+            trace: self.trace_for(&target),
         };
         let tried = self.ask(turn.endpoint, call, began).await;
         self.end_attempt(began, tried.as_ref().err());
@@ -277,6 +279,14 @@ impl Course {
             ask_usage: self.peek.stream,
             drop,
         })
+    }
+
+    /// What the provider is told of the call's trace.
+    fn trace_for(&self, target: &Target) -> Option<Box<TraceHeaders>> {
+        target
+            .propagate_trace
+            .then(|| self.record.read(traces::headers_of).flatten())?
+            .map(Box::new)
     }
 
     fn begin_attempt(

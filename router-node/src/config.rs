@@ -6,8 +6,10 @@ mod bootstrap;
 mod cli;
 mod dev;
 mod file;
+mod otel;
 mod page;
 mod resolve;
+mod tracing_entry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +29,7 @@ pub use cli::{Cli, DemoArgs, DevArgs, LocalPorts, ServeArgs};
 pub use dev::{Dev, KnownProvider, known_providers};
 pub use file::{ConfigFile, LogLevel};
 pub use page::config_page;
+pub use tracing_entry::Tracing;
 
 /// The longest secret file, in bytes; a key has some hundred, so a wrong path shows.
 const MAX_SECRET_BYTES: u64 = 16 * 1024;
@@ -35,7 +38,7 @@ const MAX_SECRET_BYTES: u64 = 16 * 1024;
 const RECORDS: &str = "records";
 
 /// Everything a router needs to start. Relative paths of the file have become relative to its folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where callers connect, by HTTP and gRPC.
     pub listen: SocketAddr,
@@ -71,6 +74,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Threads that serve calls; `None` for one a core.
     pub worker_threads: Option<usize>,
+    /// Where spans of calls go; `None` for nowhere.
+    pub tracing: Option<Tracing>,
     /// How the router leaves.
     pub drain: Drain,
 }
@@ -158,12 +163,14 @@ impl Config {
         let Some(path) = &args.config else {
             let mut file = ConfigFile::default();
             args.apply(&mut file);
+            otel::apply(&mut file, variable)?;
             return resolve::resolve(&file, Path::new(""));
         };
         let text = bootstrap::read("--config", path)?;
         let name = path.display().to_string();
         let mut loaded = load::<ConfigFile>(&text).map_err(|problems| problems.in_file(&name))?;
         args.apply(&mut loaded.document);
+        otel::apply(&mut loaded.document, variable)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         resolve::resolve(&loaded.document, folder)
             .map_err(|problems| loaded.locate(problems).in_file(&name))

@@ -15,11 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use trunkline_runtime::log_sink::LineWriter;
+use trunkline_runtime::otlp::Spans;
 use trunkline_wire::models::Generation;
 use uuid::Uuid;
 
 use crate::ledger::Entry;
 use crate::page::TagCosts;
+use crate::traces;
 use journal::Journal;
 pub use kept::{Explained, Kept, Replayed, decision_of};
 use scene::Scenes;
@@ -90,6 +92,14 @@ impl Generations {
 #[derive(Clone)]
 pub struct Background(Arc<tokio::sync::Mutex<Desk>>);
 
+/// Who is told of records as they come.
+pub struct Outlets {
+    /// The log.
+    pub lines: Option<LineWriter>,
+    /// The collector of spans.
+    pub spans: Option<Spans>,
+}
+
 /// What records go through.
 struct Desk {
     queue: mpsc::Receiver<Entry>,
@@ -97,23 +107,25 @@ struct Desk {
     costs: Arc<TagCosts>,
     lines: Option<LineWriter>,
     line: String,
+    spans: Option<Spans>,
     scenes: Scenes,
     journal: Option<Journal>,
 }
 
 impl Background {
-    /// Takes from `queue`, logs to `lines`, and keeps on the disk in `folder`, for a router whose store is
+    /// Takes from `queue`, tells `outlets`, and keeps on the disk in `folder`, for a router whose store is
     /// there too. What calls cost is added up in `costs`.
     pub fn new(
         queue: mpsc::Receiver<Entry>,
         generations: Arc<Generations>,
         costs: Arc<TagCosts>,
-        lines: Option<LineWriter>,
+        outlets: Outlets,
         folder: Option<PathBuf>,
     ) -> Self {
+        let Outlets { lines, spans } = outlets;
         let scenes = Scenes::counted(Arc::clone(&generations.scenes));
         let (line, journal) = (String::new(), folder.map(Journal::new));
-        let desk = Desk { queue, generations, costs, lines, line, scenes, journal };
+        let desk = Desk { queue, generations, costs, lines, line, spans, scenes, journal };
         Self(Arc::new(tokio::sync::Mutex::new(desk)))
     }
 
@@ -169,6 +181,9 @@ impl Desk {
                     lines.write_line(self.line.as_bytes());
                 }
                 self.costs.add(&record);
+                if let Some(spans) = &self.spans {
+                    traces::tell(&record, spans);
+                }
                 let kept = Arc::new(Kept::new(record, &mut self.scenes));
                 if let Some(journal) = &mut self.journal {
                     journal.add(&kept);

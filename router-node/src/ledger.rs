@@ -11,6 +11,7 @@ use trunkline_core::facts::Facts;
 use trunkline_core::failure::FailureKind;
 use trunkline_core::plan::Plan;
 use trunkline_core::usage::{Cost, TokenCounts, cost};
+use trunkline_wire::answer::FinishReason;
 use trunkline_wire::error::ErrorType;
 use trunkline_wire::operation::Operation;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::auth::KeyHolder;
 use crate::canary;
 use crate::telemetry::Telemetry;
+use crate::traces::Trace;
 use crate::view::View;
 
 /// Records that wait for the background. At 25,000 calls a second this is a sixth of a second.
@@ -94,6 +96,15 @@ pub struct Settlement {
     pub counted: Counted,
 }
 
+/// What an answer says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Why it ended.
+    pub finish_reason: Option<FinishReason>,
+    /// The model that made it, in the provider's words; read only where a span will tell of it.
+    pub model: Option<Box<str>>,
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -159,6 +170,10 @@ pub struct Record {
     pub chunks: u64,
     /// What it used.
     pub settlement: Option<Settlement>,
+    /// What the answer said of itself.
+    pub told: Told,
+    /// Its place in a trace; `None` when this router makes none.
+    pub trace: Option<Trace>,
     /// How it ended; set on closing.
     pub ending: Ending,
     /// The error its caller saw.
@@ -216,6 +231,8 @@ impl Ledger {
             first_content_ms: None,
             chunks: 0,
             settlement: None,
+            told: Told::default(),
+            trace: None,
             ending: Ending::Abandoned,
             error: None,
             took_ms: 0,
@@ -263,6 +280,11 @@ impl Record {
     /// The endpoint of the last try.
     pub fn serving_endpoint(&self) -> Option<usize> {
         self.attempts.last().map(|attempt| attempt.endpoint)
+    }
+
+    /// Whether a span will tell of it.
+    pub fn sampled(&self) -> bool {
+        self.trace.as_ref().is_some_and(Trace::sampled)
     }
 
     fn serving_lane(&self) -> Option<&crate::view::Lane> {

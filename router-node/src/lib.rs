@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod rejection;
 pub mod relay;
 pub mod streaming;
+pub mod traces;
 
 pub mod evidence;
 

@@ -29,6 +29,7 @@ use crate::rejection::{self, Rejection};
 use crate::spending::Accounts;
 use crate::streaming::Streaming;
 use crate::telemetry::Telemetry;
+use crate::traces::Sampler;
 use crate::view::View;
 
 /// What every call of this process shares.
@@ -53,6 +54,8 @@ pub struct Router {
     pub heard: Heard,
     /// What keys with a limit have spent.
     pub accounts: Arc<Accounts>,
+    /// Which calls' traces are told of; `None` when none is.
+    pub sampler: Option<Sampler>,
 }
 
 /// A call as it came in.

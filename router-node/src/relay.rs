@@ -158,6 +158,9 @@ impl Relay {
             }
         }
         self.usage = chunk.scan.usage.or(self.usage);
+        if chunk.scan.finish_reason.is_some() {
+            self.note_finish(&chunk);
+        }
         let usage_only = chunk.scan.choices_empty && chunk.scan.usage.is_some();
         if usage_only && !self.terms.include_usage {
             return None;
@@ -179,6 +182,17 @@ impl Relay {
         if let Some(record) = &mut self.record {
             record.write(|r| {
                 r.first_content_ms = Some(millis(now.saturating_duration_since(r.arrived)))
+            });
+        }
+    }
+
+    fn note_finish(&mut self, chunk: &Chunk) {
+        if let Some(record) = &mut self.record {
+            record.write(|r| {
+                r.told.finish_reason = chunk.scan.finish_reason;
+                if r.sampled() {
+                    r.told.model = chunk.scan.model_in(&chunk.data).map(Box::from);
+                }
             });
         }
     }

@@ -25,6 +25,7 @@ use crate::load::Clock;
 use crate::pipeline::Router;
 use crate::spending::Accounts;
 use crate::telemetry::Telemetry;
+use crate::traces::Sampler;
 use crate::view::{Builder, Secrets};
 
 /// What hashes keys where no pepper is configured.
@@ -99,6 +100,8 @@ pub struct Setup {
     pub disk: Option<Disk>,
     /// Tells when the router is ready.
     pub readiness: Readiness,
+    /// Which calls' traces are told of.
+    pub sampler: Option<Sampler>,
 }
 
 /// Makes a router. It serves nothing until its follower has read a catalog.
@@ -123,6 +126,7 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
         clock: Clock::start(),
         heard: Heard::default(),
         accounts,
+        sampler: setup.sampler,
     });
     let follower = Follower {
         watch: setup.store.watch(trunkline_store::keys::ROOT),

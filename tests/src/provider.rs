@@ -20,6 +20,7 @@ pub struct Provider {
     base_url: String,
     credentials: Vec<String>,
     endpoints: Vec<Value>,
+    keys: Value,
 }
 
 impl Provider {
@@ -33,7 +34,8 @@ impl Provider {
         let sim = SimProvider::start(config).await.expect("a simulated provider starts");
         let base_url = sim.base_url();
         let (credentials, endpoints) = (Vec::new(), Vec::new());
-        Self { id: id.to_owned(), sim: Arc::new(sim), base_url, credentials, endpoints }
+        let (id, sim, keys) = (id.to_owned(), Arc::new(sim), json!({}));
+        Self { id, sim, base_url, credentials, endpoints, keys }
     }
 
     /// Serves this model, too.
@@ -53,6 +55,13 @@ impl Provider {
             "capabilities": capabilities,
         });
         self.endpoints.push(overlay(entry, keys));
+        self
+    }
+
+    /// Has these keys in the catalog's entry, too.
+    #[must_use]
+    pub fn described(mut self, keys: Value) -> Self {
+        self.keys = overlay(self.keys, keys);
         self
     }
 
@@ -94,13 +103,14 @@ impl Provider {
     pub(crate) fn entry(&self) -> Value {
         let named = |at| json!({"env": variable(&self.id, at)});
         let credentials: Vec<Value> = (0..self.credentials.len()).map(named).collect();
-        json!({
+        let entry = json!({
             "id": self.id,
             "base_url": self.base_url,
             "allow_plaintext": true,
             "credentials": credentials,
             "endpoints": self.endpoints,
-        })
+        });
+        overlay(entry, self.keys.clone())
     }
 }
 

@@ -17,6 +17,7 @@ fn router() -> Vec<Metric> {
         router_node::canary::telemetry::CATALOGUE,
         router_node::evidence::telemetry::CATALOGUE,
         router_node::admin::telemetry::CATALOGUE,
+        router_node::traces::telemetry::CATALOGUE,
     ]
     .concat()
 }

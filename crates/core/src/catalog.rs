@@ -37,6 +37,8 @@ pub struct Provider {
     pub base_url: String,
     /// Tried in order when one is refused; at most [`MAX_CREDENTIALS`]; empty for a provider without keys.
     pub credentials: Vec<SecretRef>,
+    /// Whether it is told a call's place in its trace.
+    pub propagate_trace: bool,
 }
 
 /// What an endpoint can do; a request that needs more is never sent there.

@@ -48,6 +48,7 @@ pub fn snapshot(endpoints: Vec<EndpointState>, policy: Policy) -> Snapshot {
         dialect: crate::catalog::Dialect::OpenAi,
         base_url: "http://127.0.0.1:1/v1".to_owned(),
         credentials: Vec::new(),
+        propagate_trace: false,
     };
     Snapshot::new(7, policy, ids.into_iter().map(provider).collect(), endpoints)
 }

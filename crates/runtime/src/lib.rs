@@ -20,6 +20,8 @@ pub mod catalogue;
 pub mod log_sink;
 pub mod telemetry;
 
+pub mod otlp;
+
 mod live;
 
 pub use shutdown::{Shutdown, signals};

@@ -158,15 +158,14 @@ fn read(files: &TlsFiles) -> Result<Contents, TlsError> {
     })
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
 fn load(files: &TlsFiles, contents: &Contents) -> Result<Loaded, TlsError> {
     let rejected = |error: rustls::Error| TlsError::Rejected(Box::new(error));
     let chain = certificates(&files.certificate, &contents.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&contents.key)
-        .map_err(|source| TlsError::Pem { path: files.key.clone(), source })?;
+    let key = private_key(&files.key, &contents.key)?;
     // Named, not taken from the process default: a second provider in the tree would panic.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -187,7 +186,10 @@ fn load(files: &TlsFiles, contents: &Contents) -> Result<Loaded, TlsError> {
     Ok(Loaded { config: Arc::new(config), fingerprint: contents.fingerprint() })
 }
 
-fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.map_err(|source| TlsError::Pem { path: path.to_owned(), source })?;
     if chain.is_empty() {
@@ -196,7 +198,13 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     Ok(chain)
 }
 
-fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
+/// A private key in PEM.
+pub(crate) fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|source| TlsError::Pem { path: path.to_owned(), source })
+}
+
+pub(crate) fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, pem)? {
         roots.add(certificate).map_err(|error| TlsError::Rejected(Box::new(error)))?;

@@ -84,6 +84,10 @@ pub struct ProviderEntry {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = false))]
     pub allow_plaintext: bool,
+    /// Tells it the trace of each call in `traceparent` and `tracestate`, so that its spans join ours. For your own servers: others have no use for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = false))]
+    pub propagate_trace: bool,
     /// What it serves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointEntry>,

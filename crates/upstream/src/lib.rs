@@ -21,5 +21,5 @@ pub use classify::Failed;
 pub use events::{Chunk, EventStream, Item};
 pub use room::Room;
 pub use target::{Credential, Target, TargetError};
-pub use transport::{Call, Transport, TransportError};
+pub use transport::{Call, TraceHeaders, Transport, TransportError};
 pub use whole::Whole;

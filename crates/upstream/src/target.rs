@@ -76,6 +76,8 @@ pub struct Target {
     pub model: String,
     /// The longest answer, for dialects that demand a bound.
     pub max_output_tokens: u64,
+    /// Whether the provider may know the trace of a call.
+    pub propagate_trace: bool,
 }
 
 impl Target {
@@ -118,6 +120,7 @@ impl Target {
             upstream_model: endpoint.upstream_model.clone(),
             model: endpoint.model.as_str().to_owned(),
             max_output_tokens: endpoint.max_output_tokens,
+            propagate_trace: provider.propagate_trace,
         })
     }
 

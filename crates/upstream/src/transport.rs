@@ -7,7 +7,7 @@ mod pool;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use trunkline_core::catalog::Dialect;
 use trunkline_core::failure::FailureKind;
@@ -22,6 +22,9 @@ use crate::target::Target;
 use crate::whole::{self, Whole};
 use pool::Pool;
 pub(crate) use pool::{Body, Origin, SendError};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The client could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,17 @@ pub struct Call<'a> {
     pub created: u64,
     /// Where it is written down what the answer's headers tell of the room that is left.
     pub room: &'a Room,
+    /// The call's place in a trace, for a provider that may know it.
+    pub trace: Option<Box<TraceHeaders>>,
+}
+
+/// A call's place in a trace, as W3C Trace Context writes it.
+#[derive(Clone, Debug)]
+pub struct TraceHeaders {
+    /// `traceparent`: the trace, and the span of this very request.
+    pub parent: HeaderValue,
+    /// `tracestate`, as it came.
+    pub state: Option<HeaderValue>,
 }
 
 /// The connections to all providers.
@@ -90,7 +104,8 @@ impl Transport {
     ) -> Result<Vec<String>, Failed> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = target.models.clone();
-        let response = checked(self.request(request, target, credential).await?).await?;
+        *request.headers_mut() = credential_headers(target, credential)?;
+        let response = checked(self.request(request, target).await?).await?;
         let body = whole::bounded(response, whole::MAX_ANSWER_BYTES).await?;
         anthropic::models::ids(&body)
             .map_err(|_| Failed::new(FailureKind::Undecodable, "the model list is not readable"))
@@ -100,8 +115,14 @@ impl Transport {
         let mut request = Request::new(Full::new(body(call)?));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = call.target.path(call.operation).clone();
+        *request.headers_mut() = credential_headers(call.target, call.credential)?;
+        if let Some(trace) = &call.trace {
+            let headers = request.headers_mut();
+            headers.insert(TRACEPARENT, trace.parent.clone());
+            trace.state.iter().for_each(|state| _ = headers.insert(TRACESTATE, state.clone()));
+        }
         let sent = async {
-            let response = self.request(request, call.target, call.credential).await?;
+            let response = self.request(request, call.target).await?;
             call.room.read(call.target.dialect, response.headers());
             checked(response).await
         };
@@ -110,11 +131,9 @@ impl Transport {
 
     async fn request(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         target: &Target,
-        credential: usize,
     ) -> Result<Response<Body>, Failed> {
-        *request.headers_mut() = credential_headers(target, credential)?;
         let response = self.pool.send(&target.origin, request).await;
         response.map_err(|error| Failed::of_send(&error))
     }

@@ -5,7 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 
 pub use crate::choice::{FinishReason, ProviderError};
-use crate::choice::{has_substance, read_choices, read_error, read_error_field, read_text};
+use crate::choice::{
+    has_substance, read_choices, read_error, read_error_field, read_text, text_at,
+};
 use crate::json::{Fault, Scanner};
 use crate::operation::Operation;
 use crate::splice::{Root, Spots, splice};
@@ -30,6 +32,14 @@ pub struct AnswerScan {
     /// An error in spite of the 200.
     pub error: Option<ProviderError>,
     root: Root,
+}
+
+impl AnswerScan {
+    /// The model that the answer names; `None` when it names none. `body` is what was read.
+    #[must_use]
+    pub fn model_in(&self, body: &[u8]) -> Option<String> {
+        text_at(body, self.model.clone()?)
+    }
 }
 
 /// A body or chunk that is not one JSON object: the provider's fault. Carries no part of it.

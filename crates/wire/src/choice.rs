@@ -1,6 +1,7 @@
 //! What answers and stream chunks have in common: choices, why they ended, and errors in a 200.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::json::{Fault, Kind, Scanner};
 
@@ -25,6 +26,19 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
+    /// The dialect's word for it; `other` where it has none.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::Error => "error",
+            Self::Other => "other",
+        }
+    }
+
     fn from_name(name: &str) -> Self {
         match name {
             "stop" => Self::Stop,
@@ -202,6 +216,11 @@ pub(crate) fn read_text(scan: &mut Scanner<'_>) -> Result<Option<String>, Fault>
         }
     };
     Ok(Some(cut(&text, MAX_ERROR_TEXT_BYTES).to_owned()))
+}
+
+/// The text of a JSON value that lies at a place in what was read; `None` when it is no string.
+pub(crate) fn text_at(json: &[u8], at: Range<usize>) -> Option<String> {
+    read_text(&mut Scanner::new(json.get(at)?).ok()?).ok()?
 }
 
 /// The front of `text`, at most `most` bytes, without splitting a character.

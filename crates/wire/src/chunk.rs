@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::answer::Undecodable;
 pub use crate::choice::{FinishReason, ProviderError};
-use crate::choice::{read_choices, read_error};
+use crate::choice::{read_choices, read_error, text_at};
 use crate::json::{Scanner, escape};
 use crate::operation::Operation;
 use crate::splice::{Root, Spots, splice, usage_object};
@@ -35,6 +35,14 @@ pub struct ChunkScan {
     /// Where the value of `usage` lies, also when it is `null`.
     pub usage_span: Option<Range<usize>>,
     root: Root,
+}
+
+impl ChunkScan {
+    /// The model that the chunk names; `None` when it names none. `data` is what was read.
+    #[must_use]
+    pub fn model_in(&self, data: &[u8]) -> Option<String> {
+        text_at(data, self.model.clone()?)
+    }
 }
 
 /// Reads one payload, of a chat or a completion stream.

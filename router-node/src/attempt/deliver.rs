@@ -23,7 +23,13 @@ impl Course {
             }
         };
         let mut settlement = None;
-        self.record.write(|r| settlement = r.settle(tokens, counted));
+        self.record.write(|r| {
+            settlement = r.settle(tokens, counted);
+            r.told.finish_reason = whole.scan.finish_reason;
+            if r.sampled() {
+                r.told.model = whole.scan.model_in(&whole.body).map(Box::from);
+            }
+        });
         let model = self.model_at(held.endpoint);
         let body = match settlement {
             Some(settlement) => {

@@ -83,6 +83,9 @@ pub fn check(args: &ServeArgs) -> Result<(Config, Documents), Problems> {
             readable("evidence_tls.key", key, &mut problems);
         }
     }
+    if let Some(tracing) = &config.tracing {
+        tracing.check(&mut problems);
+    }
     if let StoreConfig::Etcd { tls: Some(tls), .. } = &config.store {
         readable("store.etcd.tls.ca", &tls.ca, &mut problems);
         if let Some((cert, key)) = &tls.identity {
@@ -101,7 +104,7 @@ fn check_tls(path: &str, tls: &TlsFiles, problems: &mut Problems) {
     }
 }
 
-fn readable(path: &str, file: &Path, problems: &mut Problems) {
+pub(super) fn readable(path: &str, file: &Path, problems: &mut Problems) {
     if let Err(error) = std::fs::File::open(file) {
         problems.add(path, format!("`{}` cannot be read: {error}", file.display()));
     }

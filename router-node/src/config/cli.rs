@@ -323,6 +323,6 @@ fn put<T>(place: &mut T, value: Option<T>) {
 }
 
 /// A path of the command line, made absolute, so that it is not taken as relative to the file.
-fn here(path: &std::path::Path) -> String {
+pub(super) fn here(path: &std::path::Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

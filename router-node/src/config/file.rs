@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use trunkline_spec::catalog::SecretEntry;
 use trunkline_spec::keys::RoleEntry;
 
+use super::tracing_entry::TracingEntry;
+
 /// The configuration of `router-node serve`. Relative paths are relative to this file's folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
     /// Where callers connect, by HTTP and gRPC: an IP address and a port.
@@ -46,6 +48,8 @@ pub struct ConfigFile {
     /// Threads that serve calls; one a core when left out.
     #[schemars(range(min = 1, max = 512))]
     pub worker_threads: Option<u32>,
+    /// Spans of calls, for OpenTelemetry; none are made when left out.
+    pub tracing: TracingEntry,
     /// How the router leaves when it is told to stop.
     pub drain: DrainEntry,
 }
@@ -70,6 +74,7 @@ impl Default for ConfigFile {
             limits: LimitsEntry::default(),
             log: LogEntry::default(),
             worker_threads: None,
+            tracing: TracingEntry::default(),
             drain: DrainEntry::default(),
         }
     }

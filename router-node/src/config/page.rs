@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 use trunkline_spec::reference::tables;
 
+use super::otel::VARIABLES;
 use super::{Cli, ConfigFile};
 
 const INTRODUCTION: &str = "\
@@ -20,6 +21,16 @@ This page is made from the types; `UPDATE_DOCS=1 cargo test -p router-node confi
 ## The file
 ";
 
+const OPENTELEMETRY: &str = "
+## OpenTelemetry's variables
+
+What `tracing.otlp` says can be said by these, too, and they win over the file. More is in
+[tracing.md](tracing.md).
+
+| variable | stands for |
+|---|---|
+";
+
 /// The page.
 pub fn config_page() -> String {
     let mut page = INTRODUCTION.to_owned();
@@ -35,6 +46,10 @@ pub fn config_page() -> String {
         for argument in command.get_arguments() {
             page.push_str(&row(argument));
         }
+    }
+    page.push_str(OPENTELEMETRY);
+    for (variable, about) in VARIABLES {
+        page.push_str(&format!("| `{variable}` | {about} |\n"));
     }
     page
 }

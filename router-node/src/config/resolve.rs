@@ -1,5 +1,7 @@
 //! The file's values → [`Config`], reporting every one that cannot be. Pure: it opens no file.
 
+mod collector;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -57,6 +59,7 @@ pub(super) fn resolve(file: &ConfigFile, folder: &Path) -> Result<Config, Proble
         worker_threads: file
             .worker_threads
             .map(|n| reading.count("worker_threads", u64::from(n), (1, MAX_WORKER_THREADS))),
+        tracing: file.tracing.otlp.as_ref().map(|otlp| reading.tracing(otlp)),
         drain: Drain {
             wait_ms: reading.within("drain.wait_ms", file.drain.wait_ms, (0, MAX_DRAIN_MS)),
             grace_ms: reading.within("drain.grace_ms", file.drain.grace_ms, (0, MAX_DRAIN_MS)),

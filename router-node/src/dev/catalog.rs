@@ -97,6 +97,7 @@ async fn listed(transport: &Transport, known: &KnownProvider) -> Result<Vec<Stri
         dialect: known.dialect,
         base_url: known.base_url.to_owned(),
         credentials: vec![reference],
+        propagate_trace: false,
     };
     let target = Target::new(&provider, &any_endpoint(&provider), &[credential])
         .map_err(|e| e.to_string())?;

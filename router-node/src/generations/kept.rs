@@ -17,7 +17,7 @@ use trunkline_wire::models::{
 use uuid::Uuid;
 
 use super::scene::{Scene, Scenes};
-use crate::ledger::{Attempt, Counted, Decision, Record};
+use crate::ledger::{Attempt, Counted, Decision, Record, Told};
 
 /// A record without its view.
 pub struct Kept {
@@ -67,8 +67,9 @@ pub struct Replayed {
 }
 
 impl Kept {
-    /// Lets go of the record's view.
+    /// Lets go of the record's view, and of what only its spans tell.
     pub(super) fn new(mut record: Box<Record>, scenes: &mut Scenes) -> Self {
+        (record.trace, record.told) = (None, Told::default());
         let story = record.decision.take().map(|decision| Story::of(decision, scenes));
         if let Some(story) = &story {
             for attempt in &mut record.attempts {

@@ -36,6 +36,9 @@ pub(super) fn write(record: &Record, to: &mut String) {
     line.usd("cost_usd", record.settlement.map_or(0, |s| s.cost.total().0));
     line.number_or_null("first_content_ms", record.first_content_ms);
     line.number("took_ms", record.took_ms);
+    if let Some(trace) = &record.trace {
+        line.text("trace_id", &trace.id());
+    }
     line.end();
 }
 

@@ -23,6 +23,7 @@ use crate::ingress::pages;
 use crate::ledger::{CameBy, OpenRecord};
 use crate::pipeline::{self, Answer, Arrival, Router};
 use crate::rejection::{Rejection, reject};
+use crate::traces;
 
 /// A body must be in after this long, or its sender holds a place for nothing.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -98,7 +99,8 @@ impl Public {
         let router = &self.router;
         let (head, body) = request.into_parts();
         let request_id = request_id(&head.headers);
-        let record = router.ledger.open(operation, CameBy::Http, request_id);
+        let mut record = router.ledger.open(operation, CameBy::Http, request_id);
+        traces::begin(router, &head.headers, &mut record);
         let ids = Ids::of(router, &record, request_id);
         let body = match read_body(&head.headers, body, self.max_body_bytes).await {
             Ok(body) => body,

@@ -113,6 +113,7 @@ fn provider(path: &str, entry: &ProviderEntry, problems: &mut Problems) -> Provi
         },
         base_url,
         credentials: credentials.collect(),
+        propagate_trace: entry.propagate_trace,
     }
 }
 

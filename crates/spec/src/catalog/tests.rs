@@ -293,6 +293,7 @@ fn documents() -> impl Strategy<Value = CatalogDocument> {
                 base_url: "http://localhost:8000/v1".into(),
                 credentials: vec![SecretEntry::Env("KEY".into())],
                 allow_plaintext,
+                propagate_trace: allow_plaintext,
                 endpoints,
             })
             .collect(),

@@ -17,6 +17,7 @@ use crate::ledger::{CameBy, OpenRecord};
 use crate::pipeline::{self, Answer, Arrival, Router};
 use crate::rejection::{Rejection, reject};
 use crate::streaming::Streaming;
+use crate::traces;
 
 /// Most tags of a message, as of the header over HTTP.
 const MAX_TAGS: usize = 16;
@@ -42,7 +43,8 @@ pub struct Answered<T> {
 impl Call {
     /// Opens the record of a call.
     pub fn open(router: &Arc<Router>, operation: Operation, caller: Caller) -> Self {
-        let record = router.ledger.open(operation, CameBy::Grpc, caller.request_id());
+        let mut record = router.ledger.open(operation, CameBy::Grpc, caller.request_id());
+        traces::begin(router, caller.headers(), &mut record);
         let ids = Ids::of(router, &record);
         Self { router: Arc::clone(router), operation, caller, record, ids }
     }
@@ -69,10 +71,12 @@ impl Call {
     /// # Errors
     /// The status that its caller sees, as long as nothing was sent.
     pub async fn streamed(
-        self,
+        mut self,
         body: Result<Vec<u8>, BadField>,
         tags: BTreeMap<String, String>,
     ) -> Result<Answered<Box<Streaming>>, Status> {
+        // Known by the method already, also when nothing else of the call can be read.
+        self.record.write(|r| r.stream = true);
         let router = Arc::clone(&self.router);
         let Answered { ids, answer } = self.serve(body, tags).await?;
         match answer {

@@ -40,6 +40,11 @@ impl Caller {
         Self { headers: metadata.into_headers(), peer }
     }
 
+    /// Its metadata.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// Where it calls from.
     pub fn peer(&self) -> IpAddr {
         self.peer
