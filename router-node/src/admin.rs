@@ -53,6 +53,8 @@ use trunkline_proto::admin::v1::{
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_store::port::Store;
 
+pub(crate) use keys::NewKey;
+
 use crate::auth::KeyHolder;
 use crate::ingress::grpc::{Caller, described, signed};
 use crate::pipeline::Router;

@@ -25,7 +25,7 @@
     {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end }}
-{{- else if ne $values.evidence.access "off" -}}
+{{- else if ne $values.evidence.access "none" -}}
 - ports: [{protocol: TCP, port: 9092}]
   from:
     {{- include "trunkline.peer" (dict "root" .root "part" "router") | nindent 4 }}
@@ -58,7 +58,7 @@
 {{/* Routers tell probers what live traffic saw, and ask each other for records. Takes root and part. */}}
 {{- define "trunkline.egress.parts" -}}
 {{- if eq .part "router" -}}
-{{- if ne .root.Values.evidence.access "off" }}
+{{- if ne .root.Values.evidence.access "none" }}
 - ports: [{protocol: TCP, port: 9092}]
   to:
     {{- include "trunkline.peer" (dict "root" .root "part" "prober") | nindent 4 }}

@@ -52,7 +52,7 @@ Mind: fewer than three probers can take nothing out of service. Give the zones t
 Mind: all routers and probers say that they stand in the zone {{ (first .Values.zones).name }}. With an entry of `zones` for each zone of
 the cluster, faults of a zone are told from faults of a provider.
 {{- end }}
-{{- if eq .Values.evidence.access "off" }}
+{{- if eq .Values.evidence.access "none" }}
 
 Mind: probers work by probes alone. Set evidence.access to let routers tell them what live traffic saw.
 {{- end }}
