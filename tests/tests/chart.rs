@@ -16,7 +16,9 @@ mod pod;
 mod readme;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -345,9 +347,197 @@ fn what_prometheus_and_grafana_are_given() {
     let maps = release.of("ConfigMap");
     let maps = maps.filter(|map| map["metadata"]["labels"]["grafana_dashboard"] == "1");
     let shown: Vec<&Value> = maps.flat_map(|map| map["data"].as_object().unwrap().values()).collect();
-    assert_eq!(shown.len(), std::fs::read_dir(chart().join("files/dashboards")).unwrap().count());
+    assert_eq!(shown.len(), dashboards(&chart().join("files/dashboards")).len());
     for dashboard in shown {
         let dashboard: Value = serde_json::from_str(text(dashboard)).unwrap();
         assert!(dashboard["title"].is_string());
     }
+}
+
+/// The dashboards of a folder: name and content.
+fn dashboards(folder: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap());
+    let files = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "json"));
+    files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect()
+}
+
+/// A chart holds files of its own folder alone, so it has copies; `UPDATE_DOCS=1` makes them anew.
+#[test]
+fn the_chart_has_the_rules_and_dashboards_of_the_project() {
+    let update = std::env::var("UPDATE_DOCS").is_ok();
+    let rules = (in_repository("deploy/prometheus/rules.yaml"), chart().join("files/rules.yaml"));
+    if rules.0.exists() {
+        if update {
+            std::fs::copy(&rules.0, &rules.1).unwrap();
+        }
+        let [ours, theirs] = [rules.0, rules.1].map(|file| std::fs::read(file).unwrap());
+        assert!(ours == theirs, "the chart's rules are old: run UPDATE_DOCS=1 tests/run chart");
+    }
+    let source = in_repository("deploy/grafana/dashboards");
+    let copies = chart().join("files/dashboards");
+    if update {
+        for (name, content) in dashboards(&source) {
+            std::fs::create_dir_all(&copies).unwrap();
+            std::fs::write(copies.join(name), content).unwrap();
+        }
+    }
+    let same = dashboards(&source) == dashboards(&copies);
+    assert!(same, "the chart's dashboards are old: run UPDATE_DOCS=1 tests/run chart");
+}
+
+#[test]
+fn the_page_of_values_is_what_the_schema_says() {
+    let (page, path) = (readme::page(), chart().join("README.md"));
+    if std::env::var("UPDATE_DOCS").is_ok() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "the chart's README is old: run UPDATE_DOCS=1 tests/run chart");
+    let about = helm::documents(&std::fs::read(chart().join("Chart.yaml")).unwrap(), &[]);
+    assert_eq!(about[0]["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+/// What is said after an installation with these values.
+fn notes(values: &[String]) -> String {
+    let copy = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(chart()).arg(copy.path()).status().unwrap();
+    assert!(copied.success());
+    let copied = copy.path().join("trunkline");
+    // helm tells notes to a cluster alone; as a manifest anybody can read them.
+    let shown = "kind: Notes\napiVersion: v1\nmetadata: {name: notes}\ntext: {{ include \"trunkline.notes\" . | toJson }}\n";
+    std::fs::write(copied.join("templates/shown.yaml"), shown).unwrap();
+    let said = template(&copied, "1.31", values);
+    let release = Rendered(helm::documents(&said.stdout, &[]));
+    text(&release.named("Notes", "notes").unwrap()["text"]).to_owned()
+}
+
+#[test]
+fn the_notes_tell_the_first_call_and_what_to_mind() {
+    for name in variants() {
+        let (said, release) = (notes(&variant(&name)), Rendered::with(&variant(&name)));
+        for line in said.lines().filter(|line| line.contains("port-forward")) {
+            let target = line.split_whitespace().find_map(|word| word.split_once('/')).unwrap();
+            let kind = if target.0 == "service" { "Service" } else { "Deployment" };
+            assert!(release.named(kind, target.1).is_some(), "{name}: {line}");
+        }
+        assert!(said.contains("/v1/chat/completions"), "{name}: {said}");
+    }
+    let trial = notes(&variant("trial"));
+    for words in ["etcd.trial is one member", "evidence.access is open", "stand in the zone default"] {
+        assert!(trial.contains(words), "{trial}");
+    }
+    let minimal = notes(&variant("minimal"));
+    for words in ["bootstrap.catalog", "bootstrap.keys", "fewer than three", "probes alone"] {
+        assert!(minimal.contains(words), "{minimal}");
+    }
+    let production = notes(&variant("production"));
+    assert_eq!(production.matches("Mind:").count(), 1, "{production}");
+}
+
+/// A part of a cluster: where it listens, and what runs there.
+struct Part {
+    ops: SocketAddr,
+    process: Process,
+    _ports: Vec<Port>,
+    _pod: Pod,
+}
+
+impl Part {
+    /// Waits until it is ready, as Kubernetes does.
+    async fn ready(&mut self) {
+        self.process.told(|line| line.contains("listening").then_some(())).await;
+        let ops = Client { address: self.ops, key: String::new() };
+        until("a pod is ready", async || ops.get("/readyz").await.status() == 200).await;
+    }
+}
+
+/// Makes a key as an operator does before the first installation: the key, and its document.
+fn first_key() -> (String, String) {
+    let made = Command::new(beside("router-node")).args(["key", "--role", "admin"]).output().unwrap();
+    let said = String::from_utf8(made.stderr).unwrap();
+    let key = said.split_whitespace().last().unwrap().to_owned();
+    (key, String::from_utf8(made.stdout).unwrap())
+}
+
+/// The trial as its README and notes tell it, pod by pod as processes of this machine: what stands in the
+/// manifests is what runs; names of the cluster's DNS and ports are replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_serves_the_call_of_its_test() {
+    let provider = Provider::start("openai").await.serving("openai/gpt-4o-mini");
+    let (key, document) = first_key();
+    let mut values = variant("trial");
+    let url = provider.sim.base_url();
+    values.push(format!("--set=bootstrap.catalog.providers[0].base_url={url}"));
+    let release = Rendered::with(&values);
+    let secrets = [
+        ("trunkline-first-key", "keys", document.as_str()),
+        ("trunkline-provider-keys", "OPENAI_API_KEY", "sk-1"),
+        ("trunkline-test-key", "key", key.as_str()),
+    ];
+
+    let domain = format!("{NAMESPACE}.svc.cluster.local");
+    let store = Port::hold();
+    let etcd_url = format!("http://{}", store.address);
+    let of_etcd = (format!("http://{RELEASE}-trunkline-etcd.{domain}:2379"), etcd_url.clone());
+    let start = |kind: &str, part: &str, program: PathBuf, mut replaced: Vec<(String, String)>| {
+        replaced.push(of_etcd.clone());
+        let name = format!("{RELEASE}-trunkline-{part}");
+        let owner = release.named(kind, &name).unwrap();
+        let spec = &owner["spec"]["template"]["spec"];
+        let pod = Pod::of(&release, (&format!("{name}-0"), spec), &secrets, &replaced);
+        let process = Process::start(part, &mut pod.command(&program));
+        (pod, process)
+    };
+    let of = |address: &str, port: &Port| (address.to_owned(), port.address.to_string());
+    let peers = Port::hold();
+    let _etcd = start("StatefulSet", "etcd", etcd_program(), vec![
+        of("0.0.0.0:2379", &store),
+        of("127.0.0.1:2380", &peers),
+        // The etcd of the tests is older than the chart's, and its flag has another name.
+        ("--watch-progress".to_owned(), "--experimental-watch-progress".to_owned()),
+    ]);
+
+    let ports: Vec<Port> = (0..3).map(|_| Port::hold()).collect();
+    let public = ports[0].address;
+    let replaced = vec![
+        of("0.0.0.0:8080", &ports[0]),
+        of("0.0.0.0:9090", &ports[1]),
+        of("127.0.0.1:9091", &ports[2]),
+    ];
+    let ops = ports[1].address;
+    let (pod, process) = start("Deployment", "router-default", beside("router-node"), replaced);
+    let mut router = Part { ops, _ports: ports, process, _pod: pod };
+    let ports: Vec<Port> = (0..2).map(|_| Port::hold()).collect();
+    let name = format!("{RELEASE}-trunkline-prober");
+    let replaced = vec![
+        of("0.0.0.0:9090", &ports[0]),
+        of("0.0.0.0:9092", &ports[1]),
+        of(&format!("{name}-default-0.{name}.{domain}:9092"), &ports[1]),
+    ];
+    let ops = ports[0].address;
+    let (pod, process) = start("StatefulSet", "prober-default", beside("health-prober"), replaced);
+    let mut prober = Part { ops, _ports: ports, process, _pod: pod };
+    router.ready().await;
+    prober.ready().await;
+
+    let test = release.of("Pod").next().unwrap();
+    let name = text(&test["metadata"]["name"]);
+    let arguments = Pod::of(&release, (name, &test["spec"]), &secrets, &[]).arguments().to_vec();
+    let after = |flag: &str| -> Vec<String> {
+        let pairs = arguments.windows(2).filter(|pair| pair[0] == flag);
+        pairs.map(|pair| pair[1].clone()).collect()
+    };
+    let url = arguments.last().unwrap();
+    let service = release.named("Service", &format!("{RELEASE}-trunkline-router")).unwrap();
+    let port = &service["spec"]["ports"][0]["port"];
+    let wanted = format!("http://{RELEASE}-trunkline-router.{domain}:{port}/v1/chat/completions");
+    assert_eq!(*url, wanted);
+    assert!(after("--header").contains(&format!("authorization: Bearer {key}")));
+    let body: Value = serde_json::from_str(&after("--data")[0]).unwrap();
+    let caller = Client { address: public, key };
+    let answer = caller.chat(&body).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(answer.json()["model"], "openai/gpt-4o-mini");
+    let routers = "trunkline_prober_evidence_routers";
+    until("the router tells the prober", async || metric(prober.ops, routers, "").await >= 1.0).await;
 }

@@ -89,7 +89,8 @@ impl Rendered {
     }
 
     /// All objects of a kind.
-    pub(crate) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub(crate) fn of<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+        let kind = kind.to_owned();
         self.0.iter().filter(move |object| object["kind"] == kind)
     }
 
