@@ -242,7 +242,7 @@ fn each_zone_has_its_routers_and_probers() {
         let name = |part: &str| format!("{RELEASE}-trunkline-{part}-{zone}");
         let router = release.named("Deployment", &name("router")).unwrap();
         let prober = release.named("StatefulSet", &name("prober")).unwrap();
-        assert_eq!((&router["spec"]["replicas"], &prober["spec"]["replicas"]), (&json!(2), &json!(1)));
+        assert_eq!((&router["spec"]["replicas"], &prober["spec"]["replicas"]), (&json!(2), &json!(2)));
         for object in [router, prober] {
             let spec = &object["spec"]["template"]["spec"];
             let affinity = &spec["affinity"]["nodeAffinity"];
@@ -257,9 +257,12 @@ fn each_zone_has_its_routers_and_probers() {
         assert_eq!(told.unwrap()["value"], zone);
         let pod = &prober["spec"]["template"]["spec"];
         assert!(each(&pod["containers"][0]["args"]).any(|word| *word == format!("--zone={zone}")));
-        let identity = each(&pod["volumes"]).find(|volume| volume["name"] == "tls-etcd").unwrap();
-        assert_eq!(identity["secret"]["secretName"], format!("trunkline-prober-{zone}"));
     }
+    let named = Rendered::with(&variant("everything"));
+    let prober = named.of("StatefulSet").last().unwrap();
+    let volumes = &prober["spec"]["template"]["spec"]["volumes"];
+    let identity = each(volumes).find(|volume| volume["name"] == "tls-evidence").unwrap();
+    assert_eq!(identity["secret"]["secretName"], "trunkline-evidence-c");
 }
 
 #[test]
@@ -330,6 +333,8 @@ fn what_prometheus_and_grafana_are_given() {
         let services: Vec<&Value> =
             services.filter(|service| selects(wanted, &service["metadata"]["labels"])).collect();
         assert_eq!(services.len(), 1, "every pod is scraped once");
+        // Or the label `endpoint` of discovery would replace that of the metrics.
+        assert_eq!(spec["endpoints"][0]["honorLabels"], true);
         let port = &spec["endpoints"][0]["port"];
         assert!(each(&services[0]["spec"]["ports"]).any(|known| known["name"] == *port));
         let part = text(&wanted["app.kubernetes.io/component"]);
