@@ -14,23 +14,25 @@ mod helm;
 mod pod;
 #[path = "chart/readme.rs"]
 mod readme;
+#[path = "chart/trial.rs"]
+mod trial;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use trunkline_tests::client::Client;
-use trunkline_tests::cluster::{Port, until};
-use trunkline_tests::process::{Process, beside, etcd_program};
+use trunkline_tests::cluster::until;
+use trunkline_tests::process::beside;
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router::metric;
 
-use helm::{NAMESPACE, RELEASE, Rendered, chart, each, helm as run_helm, in_repository, text};
+use helm::{RELEASE, Rendered, chart, each, helm as run_helm, in_repository, text};
 use helm::{template, variant, variants};
 use pod::Pod;
+use trial::Trial;
 
 /// Versions of Kubernetes whose schemas are asked: the oldest that the chart takes, one between, and the newest
 /// that the validator knows.
@@ -242,7 +244,10 @@ fn each_zone_has_its_routers_and_probers() {
         let name = |part: &str| format!("{RELEASE}-trunkline-{part}-{zone}");
         let router = release.named("Deployment", &name("router")).unwrap();
         let prober = release.named("StatefulSet", &name("prober")).unwrap();
-        assert_eq!((&router["spec"]["replicas"], &prober["spec"]["replicas"]), (&json!(2), &json!(2)));
+        assert_eq!(
+            (&router["spec"]["replicas"], &prober["spec"]["replicas"]),
+            (&json!(2), &json!(2))
+        );
         for object in [router, prober] {
             let spec = &object["spec"]["template"]["spec"];
             let affinity = &spec["affinity"]["nodeAffinity"];
@@ -250,7 +255,10 @@ fn each_zone_has_its_routers_and_probers() {
             let expression = &terms["nodeSelectorTerms"][0]["matchExpressions"][0];
             assert_eq!(expression["key"], "topology.kubernetes.io/zone");
             assert_eq!(expression["values"], json!([nodes]));
-            assert_eq!(spec["topologySpreadConstraints"][0]["topologyKey"], "kubernetes.io/hostname");
+            assert_eq!(
+                spec["topologySpreadConstraints"][0]["topologyKey"],
+                "kubernetes.io/hostname"
+            );
         }
         let container = &router["spec"]["template"]["spec"]["containers"][0];
         let told = each(&container["env"]).find(|entry| entry["name"] == "TRUNKLINE_ZONE");
@@ -351,7 +359,8 @@ fn what_prometheus_and_grafana_are_given() {
     }
     let maps = release.of("ConfigMap");
     let maps = maps.filter(|map| map["metadata"]["labels"]["grafana_dashboard"] == "1");
-    let shown: Vec<&Value> = maps.flat_map(|map| map["data"].as_object().unwrap().values()).collect();
+    let shown: Vec<&Value> =
+        maps.flat_map(|map| map["data"].as_object().unwrap().values()).collect();
     assert_eq!(shown.len(), dashboards(&chart().join("files/dashboards")).len());
     for dashboard in shown {
         let dashboard: Value = serde_json::from_str(text(dashboard)).unwrap();
@@ -428,7 +437,9 @@ fn the_notes_tell_the_first_call_and_what_to_mind() {
         assert!(said.contains("/v1/chat/completions"), "{name}: {said}");
     }
     let trial = notes(&variant("trial"));
-    for words in ["etcd.trial is one member", "evidence.access is open", "stand in the zone default"] {
+    for words in
+        ["etcd.trial is one member", "evidence.access is open", "stand in the zone default"]
+    {
         assert!(trial.contains(words), "{trial}");
     }
     let minimal = notes(&variant("minimal"));
@@ -439,36 +450,20 @@ fn the_notes_tell_the_first_call_and_what_to_mind() {
     assert_eq!(production.matches("Mind:").count(), 1, "{production}");
 }
 
-/// A part of a cluster: where it listens, and what runs there.
-struct Part {
-    ops: SocketAddr,
-    process: Process,
-    _ports: Vec<Port>,
-    _pod: Pod,
-}
-
-impl Part {
-    /// Waits until it is ready, as Kubernetes does.
-    async fn ready(&mut self) {
-        self.process.told(|line| line.contains("listening").then_some(())).await;
-        let ops = Client { address: self.ops, key: String::new() };
-        until("a pod is ready", async || ops.get("/readyz").await.status() == 200).await;
-    }
-}
-
 /// Makes a key as an operator does before the first installation: the key, and its document.
 fn first_key() -> (String, String) {
-    let made = Command::new(beside("router-node")).args(["key", "--role", "admin"]).output().unwrap();
+    let made =
+        Command::new(beside("router-node")).args(["key", "--role", "admin"]).output().unwrap();
     let said = String::from_utf8(made.stderr).unwrap();
     let key = said.split_whitespace().last().unwrap().to_owned();
     (key, String::from_utf8(made.stdout).unwrap())
 }
 
-/// The trial as its README and notes tell it, pod by pod as processes of this machine: what stands in the
-/// manifests is what runs; names of the cluster's DNS and ports are replaced.
+/// The trial as the page on Kubernetes tells it: the call of its test goes to its Service and is served, and the
+/// prober is told of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_serves_the_call_of_its_test() {
-    let provider = Provider::start("openai").await.serving("openai/gpt-4o-mini");
+    let provider = Provider::start("openai").await;
     let (key, document) = first_key();
     let mut values = variant("trial");
     let url = provider.sim.base_url();
@@ -479,51 +474,7 @@ async fn a_release_serves_the_call_of_its_test() {
         ("trunkline-provider-keys", "OPENAI_API_KEY", "sk-1"),
         ("trunkline-test-key", "key", key.as_str()),
     ];
-
-    let domain = format!("{NAMESPACE}.svc.cluster.local");
-    let store = Port::hold();
-    let etcd_url = format!("http://{}", store.address);
-    let of_etcd = (format!("http://{RELEASE}-trunkline-etcd.{domain}:2379"), etcd_url.clone());
-    let start = |kind: &str, part: &str, program: PathBuf, mut replaced: Vec<(String, String)>| {
-        replaced.push(of_etcd.clone());
-        let name = format!("{RELEASE}-trunkline-{part}");
-        let owner = release.named(kind, &name).unwrap();
-        let spec = &owner["spec"]["template"]["spec"];
-        let pod = Pod::of(&release, (&format!("{name}-0"), spec), &secrets, &replaced);
-        let process = Process::start(part, &mut pod.command(&program));
-        (pod, process)
-    };
-    let of = |address: &str, port: &Port| (address.to_owned(), port.address.to_string());
-    let peers = Port::hold();
-    let _etcd = start("StatefulSet", "etcd", etcd_program(), vec![
-        of("0.0.0.0:2379", &store),
-        of("127.0.0.1:2380", &peers),
-        // The etcd of the tests is older than the chart's, and its flag has another name.
-        ("--watch-progress".to_owned(), "--experimental-watch-progress".to_owned()),
-    ]);
-
-    let ports: Vec<Port> = (0..3).map(|_| Port::hold()).collect();
-    let public = ports[0].address;
-    let replaced = vec![
-        of("0.0.0.0:8080", &ports[0]),
-        of("0.0.0.0:9090", &ports[1]),
-        of("127.0.0.1:9091", &ports[2]),
-    ];
-    let ops = ports[1].address;
-    let (pod, process) = start("Deployment", "router-default", beside("router-node"), replaced);
-    let mut router = Part { ops, _ports: ports, process, _pod: pod };
-    let ports: Vec<Port> = (0..2).map(|_| Port::hold()).collect();
-    let name = format!("{RELEASE}-trunkline-prober");
-    let replaced = vec![
-        of("0.0.0.0:9090", &ports[0]),
-        of("0.0.0.0:9092", &ports[1]),
-        of(&format!("{name}-default-0.{name}.{domain}:9092"), &ports[1]),
-    ];
-    let ops = ports[0].address;
-    let (pod, process) = start("StatefulSet", "prober-default", beside("health-prober"), replaced);
-    let mut prober = Part { ops, _ports: ports, process, _pod: pod };
-    router.ready().await;
-    prober.ready().await;
+    let trial = Trial::start(&release, &secrets).await;
 
     let test = release.of("Pod").next().unwrap();
     let name = text(&test["metadata"]["name"]);
@@ -532,17 +483,16 @@ async fn a_release_serves_the_call_of_its_test() {
         let pairs = arguments.windows(2).filter(|pair| pair[0] == flag);
         pairs.map(|pair| pair[1].clone()).collect()
     };
-    let url = arguments.last().unwrap();
     let service = release.named("Service", &format!("{RELEASE}-trunkline-router")).unwrap();
-    let port = &service["spec"]["ports"][0]["port"];
-    let wanted = format!("http://{RELEASE}-trunkline-router.{domain}:{port}/v1/chat/completions");
-    assert_eq!(*url, wanted);
+    let (name, port) = (text(&service["metadata"]["name"]), &service["spec"]["ports"][0]["port"]);
+    let url = format!("http://{name}.{}:{port}/v1/chat/completions", trial::domain());
+    assert_eq!(arguments.last(), Some(&url));
     assert!(after("--header").contains(&format!("authorization: Bearer {key}")));
     let body: Value = serde_json::from_str(&after("--data")[0]).unwrap();
-    let caller = Client { address: public, key };
-    let answer = caller.chat(&body).await;
+    let answer = Client { address: trial.public, key }.chat(&body).await;
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert_eq!(answer.json()["model"], "openai/gpt-4o-mini");
     let routers = "trunkline_prober_evidence_routers";
-    until("the router tells the prober", async || metric(prober.ops, routers, "").await >= 1.0).await;
+    let told = async || metric(trial.prober.ops, routers, "").await >= 1.0;
+    until("the router tells the prober", told).await;
 }

@@ -56,8 +56,7 @@ pub(crate) fn helm(words: &[&str], values: &[String]) -> Output {
 pub(crate) fn template(chart: &Path, kubernetes: &str, values: &[String]) -> Output {
     let chart = chart.display().to_string();
     let version = format!("{kubernetes}.0");
-    let words =
-        ["template", RELEASE, &chart, "--namespace", NAMESPACE, "--kube-version", &version];
+    let words = ["template", RELEASE, &chart, "--namespace", NAMESPACE, "--kube-version", &version];
     helm(&words, values)
 }
 

@@ -65,7 +65,10 @@ impl Pod {
                 Some("metadata.name") => name.to_owned(),
                 Some("status.podIP") => "127.0.0.1".to_owned(),
                 Some(other) => panic!("{other} is known to no pod"),
-                None => local(&expanded(text_at(entry, "/value").unwrap_or_default(), &variables)),
+                None if entry["value"].is_string() => {
+                    local(&expanded(text(&entry["value"]), &variables))
+                }
+                None => secret(secrets, &entry["valueFrom"]["secretKeyRef"]),
             };
             variables.push((text(&entry["name"]).to_owned(), value));
         }
@@ -79,7 +82,7 @@ impl Pod {
         Self { arguments, variables, _folder: folder, _authority: authority }
     }
 
-    /// Its command, with the program of that name; `first` words stand before its arguments.
+    /// Its command, with this program.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(self.variables.iter().cloned()).args(&self.arguments);
@@ -128,7 +131,8 @@ fn contents(
             return entries(&secret["stringData"]);
         }
         let told = secrets.iter().filter(|(secret, ..)| *secret == name);
-        let told: Vec<_> = told.map(|(_, entry, value)| ((*entry).into(), (*value).into())).collect();
+        let told: Vec<_> =
+            told.map(|(_, entry, value)| ((*entry).into(), (*value).into())).collect();
         return if told.is_empty() { identity(authority) } else { told };
     }
     if volume["csi"].is_object() { identity(authority) } else { Vec::new() }
@@ -149,6 +153,16 @@ fn identity(authority: &Authority) -> Vec<(String, String)> {
     named.collect()
 }
 
+/// The entry of a Secret that a variable refers to.
+fn secret(secrets: Secrets<'_>, reference: &Value) -> String {
+    let is = |(name, entry, _): &&(&str, &str, &str)| {
+        reference["name"] == *name && reference["key"] == *entry
+    };
+    let found = secrets.iter().find(is);
+    let (_, _, value) = found.unwrap_or_else(|| panic!("{reference} is nowhere"));
+    (*value).to_owned()
+}
+
 fn entries(data: &Value) -> Vec<(String, String)> {
     let entries = data.as_object().unwrap().iter();
     entries.map(|(name, content)| (name.clone(), text(content).to_owned())).collect()
@@ -156,9 +170,8 @@ fn entries(data: &Value) -> Vec<(String, String)> {
 
 /// `$(NAME)` as Kubernetes expands it.
 fn expanded(text: &str, variables: &[(String, String)]) -> String {
-    let expand = |text: String, (name, value): &(String, String)| {
-        text.replace(&format!("$({name})"), value)
-    };
+    let expand =
+        |text: String, (name, value): &(String, String)| text.replace(&format!("$({name})"), value);
     let text = variables.iter().fold(text.to_owned(), expand);
     assert!(!text.contains("$("), "{text} names a variable that is not there, or comes later");
     text

@@ -27,7 +27,10 @@ Values that do not exist are refused by name, and so are values that cannot be. 
 
 /// Shapes that many values have: their name in the schema, and what they are.
 const SHAPES: [(&str, &str); 10] = [
-    ("identity", "A certificate, its key and the authority of the other side, where the pod finds them. Nothing when empty."),
+    (
+        "identity",
+        "A certificate, its key and the authority of the other side, where the pod finds them. Nothing when empty.",
+    ),
     ("image", "An image of Trunkline's."),
     ("budget", "A bound on what is taken away at once."),
     ("resources", "As in a container of Kubernetes."),
@@ -35,7 +38,10 @@ const SHAPES: [(&str, &str); 10] = [
     ("document", "A document as a mapping, or as its text."),
     ("env", "A list of variables, each with `name`, and `value` or `valueFrom`."),
     ("tolerations", "A list, as in a pod of Kubernetes."),
-    ("peers", "A list of `podSelector`, `namespaceSelector` or `ipBlock`, as in a NetworkPolicy of Kubernetes."),
+    (
+        "peers",
+        "A list of `podSelector`, `namespaceSelector` or `ipBlock`, as in a NetworkPolicy of Kubernetes.",
+    ),
     ("amounts", "A mapping of `cpu`, `memory` and so on to amounts."),
 ];
 
@@ -91,7 +97,8 @@ fn what(schema: &Value, property: &Value) -> String {
         return what(schema, &schema["definitions"][name]);
     }
     if let Some(choices) = property["enum"].as_array() {
-        let choices: Vec<String> = choices.iter().map(|choice| format!("`{}`", text(choice))).collect();
+        let choices: Vec<String> =
+            choices.iter().map(|choice| format!("`{}`", text(choice))).collect();
         return choices.join(", ");
     }
     let kinds: Vec<&str> = match &property["type"] {

@@ -23,16 +23,22 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 
-{{/* Labels of a part's objects. Takes root and part. */}}
-{{- define "trunkline.labels" -}}
+{{/* Labels of a part's pods: nothing that another version of the chart would change, since that restarts them. Takes
+     root and part. */}}
+{{- define "trunkline.podLabels" -}}
 {{ include "trunkline.selector" . }}
 app.kubernetes.io/part-of: trunkline
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Labels of a part's objects. Takes root and part. */}}
+{{- define "trunkline.labels" -}}
+{{ include "trunkline.podLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/* An image of Trunkline's: by digest if there is one. Takes root and image. */}}
