@@ -119,7 +119,7 @@ fn nothing_in_a_release_leads_nowhere() {
                     let ports = each(&spec["containers"][0]["ports"]);
                     ports.into_iter().any(|known| known["name"] == port["targetPort"])
                 };
-                assert!(found.iter().all(|pod| has(&pod)), "{name}: {port} is no pod's");
+                assert!(found.iter().all(has), "{name}: {port} is no pod's");
             }
         }
         for set in release.of("StatefulSet") {
@@ -328,7 +328,7 @@ fn strangers_reach_nothing_and_pods_reach_what_they_need() {
 }
 
 #[test]
-fn what_prometheus_and_grafana_are_given() {
+fn every_pod_is_scraped_once() {
     let release = Rendered::with(&variant("everything"));
     let monitors: Vec<&Value> = release.of("ServiceMonitor").collect();
     assert_eq!(monitors.len(), 2);
@@ -340,7 +340,7 @@ fn what_prometheus_and_grafana_are_given() {
         let services = release.of("Service");
         let services: Vec<&Value> =
             services.filter(|service| selects(wanted, &service["metadata"]["labels"])).collect();
-        assert_eq!(services.len(), 1, "every pod is scraped once");
+        assert_eq!(services.len(), 1, "{monitor}");
         // Or the label `endpoint` of discovery would replace that of the metrics.
         assert_eq!(spec["endpoints"][0]["honorLabels"], true);
         let port = &spec["endpoints"][0]["port"];
@@ -349,6 +349,11 @@ fn what_prometheus_and_grafana_are_given() {
         let job = &spec["endpoints"][0]["relabelings"][0];
         assert_eq!(*job, json!({"targetLabel": "job", "replacement": format!("trunkline-{part}")}));
     }
+}
+
+#[test]
+fn rules_and_dashboards_arrive_as_they_are() {
+    let release = Rendered::with(&variant("everything"));
     let rules = std::fs::read(chart().join("files/rules.yaml")).unwrap();
     let rules = helm::documents(&rules, &[]).remove(0);
     let given = release.of("PrometheusRule").next().unwrap();
@@ -378,25 +383,28 @@ fn dashboards(folder: &Path) -> BTreeMap<OsString, Vec<u8>> {
 /// A chart holds files of its own folder alone, so it has copies; `UPDATE_DOCS=1` makes them anew.
 #[test]
 fn the_chart_has_the_rules_and_dashboards_of_the_project() {
+    let (rules, shown) =
+        (in_repository("deploy/prometheus/rules.yaml"), in_repository("deploy/grafana/dashboards"));
+    let (copied_rules, copied) =
+        (chart().join("files/rules.yaml"), chart().join("files/dashboards"));
+    let stale = "the chart's copies are old: run UPDATE_DOCS=1 tests/run chart";
     let update = std::env::var("UPDATE_DOCS").is_ok();
-    let rules = (in_repository("deploy/prometheus/rules.yaml"), chart().join("files/rules.yaml"));
-    if rules.0.exists() {
+    if rules.exists() {
         if update {
-            std::fs::copy(&rules.0, &rules.1).unwrap();
+            std::fs::copy(&rules, &copied_rules).unwrap();
         }
-        let [ours, theirs] = [rules.0, rules.1].map(|file| std::fs::read(file).unwrap());
-        assert!(ours == theirs, "the chart's rules are old: run UPDATE_DOCS=1 tests/run chart");
+        assert!(std::fs::read(rules).unwrap() == std::fs::read(copied_rules).unwrap(), "{stale}");
     }
-    let source = in_repository("deploy/grafana/dashboards");
-    let copies = chart().join("files/dashboards");
-    if update {
-        for (name, content) in dashboards(&source) {
-            std::fs::create_dir_all(&copies).unwrap();
-            std::fs::write(copies.join(name), content).unwrap();
+    if shown.exists() {
+        if update {
+            std::fs::remove_dir_all(&copied).unwrap();
+            std::fs::create_dir(&copied).unwrap();
+            for (name, content) in dashboards(&shown) {
+                std::fs::write(copied.join(name), content).unwrap();
+            }
         }
+        assert!(dashboards(&shown) == dashboards(&copied), "{stale}");
     }
-    let same = dashboards(&source) == dashboards(&copies);
-    assert!(same, "the chart's dashboards are old: run UPDATE_DOCS=1 tests/run chart");
 }
 
 #[test]
@@ -451,12 +459,17 @@ fn the_notes_tell_the_first_call_and_what_to_mind() {
 }
 
 /// Makes a key as an operator does before the first installation: the key, and its document.
-fn first_key() -> (String, String) {
-    let made =
-        Command::new(beside("router-node")).args(["key", "--role", "admin"]).output().unwrap();
+fn first_key(pepper: &str) -> (String, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pepper).unwrap();
+    let mut command = Command::new(beside("router-node"));
+    command.args(["key", "--role", "admin", "--note", "the first"]);
+    let made = command.arg("--key-pepper-file").arg(file.path()).output().unwrap();
     let said = String::from_utf8(made.stderr).unwrap();
     let key = said.split_whitespace().last().unwrap().to_owned();
-    (key, String::from_utf8(made.stdout).unwrap())
+    let document = String::from_utf8(made.stdout).unwrap();
+    assert!(key.starts_with("tl_") && !document.contains(&key), "{document}");
+    (key, document)
 }
 
 /// The trial as the page on Kubernetes tells it: the call of its test goes to its Service and is served, and the
@@ -464,13 +477,16 @@ fn first_key() -> (String, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_serves_the_call_of_its_test() {
     let provider = Provider::start("openai").await;
-    let (key, document) = first_key();
+    let pepper = "a pepper";
+    let (key, document) = first_key(pepper);
     let mut values = variant("trial");
     let url = provider.sim.base_url();
     values.push(format!("--set=bootstrap.catalog.providers[0].base_url={url}"));
+    values.push("--set=keyPepper.secretName=trunkline-pepper".to_owned());
     let release = Rendered::with(&values);
     let secrets = [
         ("trunkline-first-key", "keys", document.as_str()),
+        ("trunkline-pepper", "pepper", pepper),
         ("trunkline-provider-keys", "OPENAI_API_KEY", "sk-1"),
         ("trunkline-test-key", "key", key.as_str()),
     ];
