@@ -137,6 +137,9 @@ pub struct Cli {
     /// Which log lines are written, such as `info` or `info,h2=warn`
     #[arg(long, env = "TRUNKLINE_LOG", default_value = "info")]
     pub log: String,
+    /// Reads the flags and every file that they name, reports all mistakes, and ends
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// How log lines look, as a flag says it.

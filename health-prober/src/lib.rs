@@ -4,6 +4,7 @@
 //! `trunkline_core::voter`, what the votes lead to in `trunkline_core::assess`; nothing here routes anything.
 
 pub mod app;
+pub mod check;
 
 pub mod cycle;
 

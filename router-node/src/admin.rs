@@ -59,6 +59,8 @@ use trunkline_proto::admin::v1::{
 use trunkline_runtime::tls::TlsFiles;
 use trunkline_store::port::Store;
 
+pub(crate) use keys::NewKey;
+
 use crate::auth::KeyHolder;
 use crate::ingress::grpc::{described, signed};
 use crate::pipeline::Router;

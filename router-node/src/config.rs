@@ -25,7 +25,7 @@ use trunkline_spec::{Problems, load};
 use crate::evidence::link::ProberTls;
 
 pub use bootstrap::{Documents, Written, check};
-pub use cli::{Cli, DemoArgs, DevArgs, LocalPorts, ServeArgs};
+pub use cli::{Cli, DemoArgs, DevArgs, KeyArgs, LocalPorts, ServeArgs};
 pub use dev::{Dev, KnownProvider, known_providers};
 pub use file::{ConfigFile, LogLevel};
 pub use page::config_page;

@@ -34,6 +34,7 @@ pub mod app;
 pub mod config;
 pub mod demo;
 pub mod dev;
+pub mod first_key;
 pub mod page;
 pub mod serve;
 pub mod telemetry;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use router_node::config::{Cli, Config, check};
-use router_node::{app, demo, dev};
+use router_node::{app, demo, dev, first_key};
 use trunkline_runtime::BoxError;
 
 #[global_allocator]
@@ -30,6 +30,10 @@ fn main() -> ExitCode {
         }
         Cli::Dev(args) => run(None, dev::run(args)),
         Cli::Demo(args) => run(None, demo::run(args)),
+        Cli::Key(args) => first_key::make(&args).map(|made| {
+            eprintln!("the key, shown once: {}", made.key);
+            println!("{}", made.document);
+        }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -207,13 +207,16 @@ fn documented(state: &State) -> Vec<Record> {
 }
 
 /// A key that nobody has yet.
-struct NewKey {
-    id: String,
-    text: String,
+pub(crate) struct NewKey {
+    /// Its public part.
+    pub(crate) id: String,
+    /// All of it.
+    pub(crate) text: String,
 }
 
 impl NewKey {
-    fn draw() -> Result<Self, Status> {
+    /// One of the system's random bytes.
+    pub(crate) fn draw() -> Result<Self, Status> {
         let id = random::<ID_BYTES>()?;
         let text = format!("tl_{id}_{}", random::<SECRET_BYTES>()?);
         Ok(Self { id, text })

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
+use trunkline_spec::keys::RoleEntry;
 
 use super::file::{
     ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LogFormatEntry, LogLevel, StoreEntry, TlsEntry,
@@ -23,6 +24,8 @@ pub enum Cli {
     Dev(DevArgs),
     /// A scripted tour: calls, a provider killed, weights moving, a decision explained.
     Demo(DemoArgs),
+    /// Make an API key for a store that has none: the key on the standard error stream, its document on the standard output.
+    Key(KeyArgs),
 }
 
 /// Flags of `serve` and `check`.
@@ -214,6 +217,25 @@ pub struct DevArgs {
 /// Flags of `demo`: none. It takes free ports, so that it runs beside anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
 pub struct DemoArgs {}
+
+/// Flags of `key`.
+#[derive(Clone, Debug, Args)]
+pub struct KeyArgs {
+    /// What its holder may do on the admin API beside making calls: viewer, operator or admin
+    #[arg(long, value_name = "ROLE", value_parser = role)]
+    pub role: Option<RoleEntry>,
+    /// Who has it and what for
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// The file that holds the secret with which keys are hashed, as on the routers
+    #[arg(long, env = "TRUNKLINE_KEY_PEPPER_FILE", value_name = "FILE")]
+    pub key_pepper_file: Option<String>,
+}
+
+fn role(text: &str) -> Result<RoleEntry, String> {
+    let role = serde_json::from_value(serde_json::Value::from(text));
+    role.map_err(|_| "write viewer, operator or admin".to_owned())
+}
 
 impl ServeArgs {
     /// Puts what the flags and the environment say in place of what the file says. A path given here is

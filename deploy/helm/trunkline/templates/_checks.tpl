@@ -1,0 +1,49 @@
+{{/* What a schema cannot say well: values that need each other. Each message names the value and the remedy. */}}
+{{- define "trunkline.checks" -}}
+{{- $etcd := .Values.etcd -}}
+{{- if and $etcd.trial.enabled $etcd.endpoints -}}
+{{- fail "etcd.trial.enabled: etcd.endpoints names an etcd already; choose one of the two" -}}
+{{- end -}}
+{{- if not (or $etcd.trial.enabled $etcd.endpoints) -}}
+{{- fail "etcd.endpoints: name the members of your etcd, such as [https://etcd-0:2379], or set etcd.trial.enabled to try Trunkline out" -}}
+{{- end -}}
+{{- range $part := list "router" "prober" -}}
+{{- $given := include "trunkline.identity.given" (get $etcd.tls $part) -}}
+{{- range $etcd.endpoints -}}
+{{- if and (hasPrefix "https://" .) (not $given) -}}
+{{- fail (printf "etcd.tls.%s: %s needs an identity; name a Secret with ca.crt, tls.crt and tls.key" $part .) -}}
+{{- end -}}
+{{- if and (hasPrefix "http://" .) $given -}}
+{{- fail (printf "etcd.endpoints: %s is plain text, but etcd.tls.%s is set; write https://" . $part) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $etcd.trial.enabled $given -}}
+{{- fail (printf "etcd.tls.%s: the trial etcd speaks plain text; leave it empty" $part) -}}
+{{- end -}}
+{{- if and (eq $.Values.evidence.access "mtls") (not (include "trunkline.identity.given" (get $.Values.evidence.tls $part))) -}}
+{{- fail (printf "evidence.tls.%s: evidence.access is mtls; name a Secret with ca.crt, tls.crt and tls.key" $part) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.admin.access "mtls") (not (include "trunkline.identity.given" .Values.admin.tls)) -}}
+{{- fail "admin.tls: admin.access is mtls; name a Secret with ca.crt (who signs operators), tls.crt and tls.key" -}}
+{{- end -}}
+{{- if and .Values.router.clientCa (not (include "trunkline.identity.given" .Values.router.tls)) -}}
+{{- fail "router.clientCa: callers can show certificates only where router.tls is set" -}}
+{{- end -}}
+{{- if and .Values.bootstrap.keys .Values.bootstrap.keysSecret -}}
+{{- fail "bootstrap.keysSecret: bootstrap.keys is set, too; choose one of the two" -}}
+{{- end -}}
+{{- if gt (int .Values.router.autoscaling.minReplicas) (int .Values.router.autoscaling.maxReplicas) -}}
+{{- fail "router.autoscaling.minReplicas: more than maxReplicas" -}}
+{{- end -}}
+{{- if and .Values.test.model (not .Values.test.keySecret.name) -}}
+{{- fail "test.keySecret: test.model is set; name the Secret that holds an API key for the test's call" -}}
+{{- end -}}
+{{- $seen := dict -}}
+{{- range .Values.zones -}}
+{{- if hasKey $seen .name -}}
+{{- fail (printf "zones: %s is there twice" .name) -}}
+{{- end -}}
+{{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- end -}}
