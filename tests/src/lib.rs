@@ -27,7 +27,12 @@ pub mod authority;
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod process;
 
-#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "fails its test on the spot"
+)]
 pub mod router;
 
 #[expect(clippy::expect_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
@@ -49,6 +54,14 @@ pub mod convergence;
 
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod operator;
+
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "fails its test on the spot"
+)]
+pub mod images;
 
 pub mod frames;
 pub mod json;

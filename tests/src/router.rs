@@ -33,6 +33,7 @@ pub struct Setup {
     store: Value,
     keys: Vec<Value>,
     environment: Vec<(String, String)>,
+    through: Vec<String>,
 }
 
 impl Setup {
@@ -47,6 +48,7 @@ impl Setup {
             store: json!({"embedded": {"dir": "data"}}),
             keys: Vec::new(),
             environment: Vec::new(),
+            through: Vec::new(),
         };
         setup.key(KEY, json!({"role": "admin"}))
     }
@@ -79,6 +81,13 @@ impl Setup {
         self
     }
 
+    /// Is started by this command, which becomes the router.
+    #[must_use]
+    pub fn through(mut self, words: &[String]) -> Self {
+        self.through = words.to_vec();
+        self
+    }
+
     /// Adds an API key with these rules.
     #[must_use]
     pub fn key(mut self, secret: &str, rules: Value) -> Self {
@@ -105,8 +114,10 @@ impl Setup {
     pub async fn begin(self) -> Router {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = self.write(folder.path());
-        let mut command = Command::new(program());
-        command.arg("serve").arg("--config").arg(config).env_clear();
+        let program = program().display().to_string();
+        let words: Vec<&String> = self.through.iter().chain([&program]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg("serve").arg("--config").arg(config).env_clear();
         for provider in &self.providers {
             for (variable, secret) in provider.secrets() {
                 command.env(variable, secret);
