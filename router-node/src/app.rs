@@ -19,10 +19,12 @@ use trunkline_store::{
 
 use crate::admin::Admin;
 use crate::admin::keeper;
+use crate::census::{self, Census};
 use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
 use crate::generations::Background;
+use crate::ledger::unix_ms;
 use crate::page::{self, Source, TagCosts};
 use crate::pipeline::Router;
 use crate::register::{Identity, Registrar, Registration};
@@ -270,6 +272,8 @@ fn disk(config: &StoreConfig) -> Option<Disk> {
 /// Sets the gauges once a second.
 async fn observe(router: Arc<Router>, shutdown: Shutdown) -> Result<(), BoxError> {
     let mut ticks = tokio::time::interval(OBSERVE_EVERY);
+    census::Telemetry::describe();
+    let mut census = Census::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -289,5 +293,7 @@ async fn observe(router: Arc<Router>, shutdown: Shutdown) -> Result<(), BoxError
             routers: router.heard.routers(),
         };
         router.telemetry.observe(router.admission.in_flight(), applied);
+        census.take(&view, unix_ms());
+        census.disagreeing(router.heard.agreement.differing());
     }
 }

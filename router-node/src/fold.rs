@@ -13,11 +13,14 @@ use trunkline_core::observation::{Observation, ProberInfo};
 use trunkline_core::policy::{ApiKey, Policy};
 use trunkline_spec::observation::{decode_observation, decode_prober};
 use trunkline_spec::overrides::{Drain, Overrides, PinnedWeight, Scope};
+use trunkline_spec::router::RouterRecord;
 use trunkline_spec::{catalog, keys, manifest, overrides, policy};
 use trunkline_store::keys::Key;
 use trunkline_store::port::{Change, Event, KeyValue, Listing, Revision};
 
 use guard::Guard;
+
+use crate::agreement::TableSign;
 
 /// Where the catalog is, below `cfg/`.
 pub const CATALOG: &str = "catalog";
@@ -63,6 +66,8 @@ pub struct Fold {
     pub refusals: u64,
     /// Routers that are alive.
     pub routers: Arc<BTreeSet<String>>,
+    /// What they say of their tables.
+    pub signs: Arc<BTreeMap<String, TableSign>>,
     keys: BTreeMap<String, Vec<ApiKey>>,
     drains: BTreeMap<String, Drain>,
     weights: BTreeMap<String, PinnedWeight>,
@@ -115,6 +120,15 @@ impl Fold {
     /// What is drained.
     pub fn drained(&self) -> Vec<Scope> {
         self.drains.values().map(|drain| drain.scope.clone()).collect()
+    }
+
+    /// Living probers, by where they stand.
+    pub fn probers_by_zone(&self) -> BTreeMap<Zone, u32> {
+        let mut zones = BTreeMap::new();
+        for prober in self.probers.values() {
+            *zones.entry(prober.zone.clone()).or_default() += 1;
+        }
+        zones
     }
 
     /// Drains that somebody has to change as time passes.
@@ -250,6 +264,13 @@ impl Fold {
             }
             Some(Key::Router(router)) => {
                 Arc::make_mut(&mut self.routers).insert(router.to_string());
+                if let Ok(RouterRecord {
+                    changed_revision: changed, table_digest: digest, ..
+                }) = RouterRecord::decode(&entry.value)
+                {
+                    let sign = TableSign { changed, digest };
+                    Arc::make_mut(&mut self.signs).insert(router.to_string(), sign);
+                }
                 Ok(None)
             }
             Some(Key::History(_)) | None => Ok(None),
@@ -306,6 +327,7 @@ impl Fold {
             }
             Some(Key::Router(router)) => {
                 Arc::make_mut(&mut self.routers).remove(router.as_str());
+                Arc::make_mut(&mut self.signs).remove(router.as_str());
                 Haste::None
             }
             Some(Key::History(_)) | None => Haste::None,

@@ -133,6 +133,7 @@ impl Follower {
         let before = self.router.view.load_full();
         let view = Arc::new(self.builder.build(&self.fold));
         hasten_trials(&before, &view, self.router.clock.now_ms());
+        self.router.heard.agreement.made(view.changed, view.table.digest);
         self.router.view.store(view);
         self.router.heard.note(&self.fold);
         self.router.heard.swapped();

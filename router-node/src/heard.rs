@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::agreement::Agreement;
 use crate::fold::{Fold, Nack};
 
 /// What was heard of the store, and what became of it.
 #[derive(Debug, Default)]
 pub struct Heard {
+    /// Whether other routers decide as this one does.
+    pub agreement: Agreement,
     /// On the process's clock; before its start for what was recalled from the disk.
     at_ms: AtomicI64,
     refusals: AtomicU64,
@@ -46,6 +49,7 @@ impl Heard {
     /// What else was understood, that no call is served from.
     pub fn note(&self, fold: &Fold) {
         self.routers.store(Arc::clone(&fold.routers));
+        self.agreement.told(&fold.signs);
         if self.refusals.swap(fold.refusals, Relaxed) != fold.refusals {
             self.nacks.store(Arc::new(fold.nacks()));
             self.moved.notify_one();

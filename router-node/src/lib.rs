@@ -16,6 +16,8 @@ pub mod streaming;
 
 pub mod evidence;
 
+pub mod agreement;
+pub mod census;
 pub mod disk;
 pub mod fold;
 pub mod follow;

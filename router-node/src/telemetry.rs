@@ -367,21 +367,23 @@ impl EndpointMeter {
     pub fn observe(&self, state: &EndpointState, in_flight: u32, admission: Admission) {
         self.in_flight.set(f64::from(in_flight));
         self.weight.set(f64::from(state.weight.0));
-        self.verdict.set(match state.verdict {
-            Verdict::Unknown => 0.0,
-            Verdict::Up => 1.0,
-            Verdict::Degraded => 2.0,
-            Verdict::AdvisoryDown => 3.0,
-            Verdict::ZoneDown => 4.0,
-            Verdict::Down => 5.0,
-            Verdict::ConfigError => 6.0,
-        });
+        // The order of ALL is that of the catalogue's help.
+        let number = Verdict::ALL.iter().position(|known| *known == state.verdict);
+        self.verdict.set(number.unwrap_or_default() as f64);
         self.breaker.set(match admission {
             Admission::Admitted => 0.0,
             Admission::Trial => 1.0,
             Admission::Cooling => 2.0,
             Admission::Ejected => 3.0,
         });
+    }
+
+    /// The endpoint left the catalog: it has no verdict, and nothing to share.
+    pub fn forget(&self) {
+        self.verdict.set(f64::NAN);
+        for gauge in [&self.in_flight, &self.weight, &self.breaker] {
+            gauge.set(0.0);
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct View {
     pub drained: Arc<[Scope]>,
     /// Those of the drains that somebody has to change as time passes.
     pub timed_drains: Arc<[Drain]>,
+    /// Living probers, by where they stand.
+    pub probers_by_zone: BTreeMap<Zone, u32>,
     /// The last revision that made a difference; see [`Fold::changed`].
     pub changed: u64,
     /// Everything up to this revision is in it: the snapshot's own, and then those that made no difference.
@@ -120,6 +122,7 @@ impl Builder {
             table,
             drained: settled.drained,
             timed_drains: settled.timed_drains,
+            probers_by_zone: fold.probers_by_zone(),
             changed: fold.changed,
             applied: AtomicU64::new(fold.revision),
             models: settled.models,

@@ -63,6 +63,9 @@ pub mod operator;
 )]
 pub mod images;
 
+#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+pub mod prometheus;
+
 pub mod frames;
 pub mod json;
 

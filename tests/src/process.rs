@@ -176,14 +176,23 @@ pub fn beside(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing: cargo build -p {name}"))
 }
 
+/// A program that a script of `tests/provision` put into `target/tools`, or the one that a variable names.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn tool(name: &str, variable: &str, script: &str) -> PathBuf {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let program = named.unwrap_or_else(|| target().join("tools").join(name));
+    assert!(program.exists(), "{} is missing: run tests/provision/{script}", program.display());
+    program
+}
+
 /// The etcd that `tests/provision/etcd.sh` put into `target/tools`, or the one that `TRUNKLINE_ETCD` names.
 ///
 /// # Panics
 /// When there is none.
 #[must_use]
 pub fn etcd_program() -> PathBuf {
-    let named = std::env::var_os("TRUNKLINE_ETCD").map(PathBuf::from);
-    let program = named.unwrap_or_else(|| target().join("tools/etcd"));
-    assert!(program.exists(), "{} is missing: run tests/provision/etcd.sh", program.display());
-    program
+    tool("etcd", "TRUNKLINE_ETCD", "etcd.sh")
 }

@@ -13,6 +13,7 @@ from the code.\n";
 fn router() -> Vec<Metric> {
     [
         router_node::telemetry::CATALOGUE,
+        router_node::census::telemetry::CATALOGUE,
         router_node::evidence::telemetry::CATALOGUE,
         router_node::admin::telemetry::CATALOGUE,
     ]

@@ -18,10 +18,15 @@ pub struct Prober {
 }
 
 impl Prober {
+    /// Its operations port, once it listens.
+    #[must_use]
+    pub fn operations(&self) -> Option<SocketAddr> {
+        self.process.lines().iter().find_map(|line| operations(line))
+    }
+
     /// The sum of a metric over the series whose labels contain `labels`; 0 while it has no operations port yet.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let port = self.process.lines().iter().find_map(|line| operations(line));
-        match port {
+        match self.operations() {
             Some(port) => router::metric(port, name, labels).await,
             None => 0.0,
         }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::container::Container;
-use super::image::{Image, repository, succeeds, tool};
-use crate::process::{Process, etcd_program};
+use super::image::{Image, repository, succeeds};
+use crate::process::{Process, etcd_program, tool};
 
 /// What services listen at in a container, where they have a network of their own.
 const EVERYWHERE: &str = "0.0.0.0";
@@ -22,7 +22,7 @@ const EVERYWHERE: &str = "0.0.0.0";
 /// When `docker-compose` refuses it.
 #[must_use]
 pub fn config() -> Value {
-    let mut compose = Command::new(tool("docker-compose"));
+    let mut compose = Command::new(tool("docker-compose", "TRUNKLINE_COMPOSE", "containers.sh"));
     compose.arg("--file").arg(repository().join("deploy/compose/compose.yaml"));
     compose.args(["--profile", "tools", "config", "--format", "json"]);
     // It looks for settings there; this machine's must not matter.
@@ -113,8 +113,10 @@ impl Services {
                 _ => container.volume(target),
             };
         }
+        // Engines write this file: this machine's own name and the others'.
         let hosts = self.addresses.iter().map(|(name, address)| format!("{address} {name}\n"));
-        container.file("/etc/hosts", &hosts.collect::<String>())
+        let hosts: String = ["127.0.0.1 localhost\n".to_owned()].into_iter().chain(hosts).collect();
+        container.file("/etc/hosts", &hosts)
     }
 }
 

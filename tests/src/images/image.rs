@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{beside, etcd_program};
+use crate::process::{beside, tool};
 
 /// Buildah wants to know whose signatures it believes; nothing is fetched here.
 const BELIEVES: &str = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
@@ -18,19 +18,10 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A program of `target/tools`, beside the etcd there.
-///
-/// # Panics
-/// When `tests/provision/containers.sh` did not run.
-#[must_use]
-pub fn tool(name: &str) -> PathBuf {
-    let program = etcd_program().with_file_name(name);
-    assert!(
-        program.exists(),
-        "{} is missing: run tests/provision/containers.sh",
-        program.display()
-    );
-    program
+/// The buildah that `tests/provision/containers.sh` put into `target/tools`, or the one that `TRUNKLINE_BUILDAH`
+/// names.
+fn buildah_program() -> PathBuf {
+    tool("buildah", "TRUNKLINE_BUILDAH", "containers.sh")
 }
 
 /// An image and its files. It is gone when this is dropped.
@@ -125,7 +116,7 @@ fn buildah(folder: &Path, dockerfile: &Path, words: &[&str], context: &Path) {
         command.args(["--user", "--map-root-user"]);
         command.env("_CONTAINERS_USERNS_CONFIGURED", "1");
     }
-    command.arg("--mount").arg(tool("buildah")).args(["--storage-driver", "vfs", "--root"]);
+    command.arg("--mount").arg(buildah_program()).args(["--storage-driver", "vfs", "--root"]);
     command.arg(folder.join("storage")).arg("--runroot").arg(folder.join("run"));
     command.args([
         "build-using-dockerfile",

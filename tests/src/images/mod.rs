@@ -8,4 +8,4 @@ mod image;
 
 pub use compose::{Services, config};
 pub use container::Container;
-pub use image::{Image, build_context, repository, tool};
+pub use image::{Image, build_context, repository};
