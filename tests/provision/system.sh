@@ -8,7 +8,9 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v git >/dev/null || missing+=(git)
 # ensurepip is what Debian leaves out of python3 and puts into python3-venv.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
-# Units are checked by its systemd-analyze; images and containers are made with what Debian always has.
+# Images carry what the system trusts.
+[ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Units of systemd are checked by its own tool.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 # The status page is looked at in it.
 command -v chromium >/dev/null || missing+=(chromium)

@@ -195,21 +195,19 @@ fn is_crate(purl: &str) -> bool {
     purl.starts_with("pkg:cargo/")
 }
 
-#[test]
-fn nothing_can_be_written_but_to_a_volume() {
+#[tokio::test]
+async fn nothing_can_be_written_but_to_a_volume() {
     let image = Image::build("router-node");
-    // It ends by itself wherever it comes to: that address is no machine's.
-    let words = ["serve", "--listen", "192.0.2.1:8080", "--store-dir"];
-    let serve = |folder: &str| {
-        let container = Container::of(&image).words(&[&words[..], &[folder]].concat());
-        let ran = container.volume("/var/lib/trunkline").output();
-        assert!(!ran.status.success());
-        String::from_utf8_lossy(&ran.stderr).into_owned()
+    let ports = ["--listen", "--ops", "--admin"].map(|port| [port, "127.0.0.1:0"]).concat();
+    let serve = |folder| {
+        let words = [&["serve"], &ports[..], &["--store-dir", folder]].concat();
+        Container::of(&image).words(&words).volume("/var/lib/trunkline")
     };
-    let refused = serve("/data");
-    assert!(refused.contains("Read-only file system"), "{refused}");
-    let kept = serve("/var/lib/trunkline/data");
-    assert!(!kept.contains("file system") && kept.contains("192.0.2.1"), "{kept}");
+    let refused = serve("/data").output();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("Read-only file system"), "{said}");
+    let (mut router, _files) = serve("/var/lib/trunkline/data").start("router");
+    router.told(|line| line.contains("\"public\":").then_some(())).await;
 }
 
 /// What the system says of a process: its user and group, its capabilities, whether it can get more.
@@ -270,6 +268,7 @@ async fn the_compose_file_is_a_cluster_that_serves() {
         let reply = Client { address, key: "local".to_owned() }.chat(&chat("sim/chat")).await;
         assert_eq!(reply.status(), 200, "{}", reply.text());
     }
+    services.start("prometheus");
     let operator = services.container("admin-cli").words(&["status", "-o", "json"]);
     let seen = || {
         let output = operator.output();
@@ -281,10 +280,31 @@ async fn the_compose_file_is_a_cluster_that_serves() {
         endpoints.len() == 3 && endpoints.iter().all(|endpoint| endpoint["verdict"] == "up")
     };
     until("all providers are up", async || all_up(&seen())).await;
+    scraped(&services).await;
     for (name, process) in services.running() {
         let expected = ["65532", "65532", "0000000000000000", "1"];
         assert_eq!(rights(process.id()), expected, "{name}");
     }
+}
+
+/// Waits until Prometheus has scraped all routers and probers, and nothing else.
+async fn scraped(services: &Services) {
+    let address = SocketAddr::new(services.address("prometheus"), 9090);
+    let prometheus = Client { address, key: String::new() };
+    until("Prometheus listens", async || TcpStream::connect(address).await.is_ok()).await;
+    let wanted: BTreeSet<String> =
+        ready(services).iter().map(|(service, port)| format!("{service}:{port}")).collect();
+    until("every part is scraped", async || {
+        let targets = prometheus.get("/api/v1/targets").await.json();
+        let targets = targets["data"]["activeTargets"].as_array().cloned().unwrap_or_default();
+        let up = targets.iter().filter(|target| target["health"] == "up");
+        let up = up.filter_map(|target| target["labels"]["instance"].as_str().map(str::to_owned));
+        up.collect::<BTreeSet<String>>() == wanted
+    })
+    .await;
+    let rules = prometheus.get("/api/v1/rules").await.json();
+    let groups = rules["data"]["groups"].as_array().expect("groups of rules");
+    assert!(!groups.is_empty(), "{rules}");
 }
 
 /// The services that say when they are ready, and the ports where they say it.

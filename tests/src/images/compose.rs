@@ -90,13 +90,20 @@ impl Services {
             None if service.starts_with("etcd") => {
                 Container::around(&etcd_program(), "/usr/local/bin/etcd")
             }
+            None if service == "prometheus" => {
+                let program = tool("prometheus", "TRUNKLINE_PROMETHEUS", "prometheus.sh");
+                Container::around(&program, "/bin/prometheus")
+            }
             None => panic!("{service} has an image of others"),
         };
         let own = self.address(service).to_string();
         // A container has a network of its own; here it is one address, so `everywhere` is that one.
         let placed = |text: &str| text.replace(EVERYWHERE, &own);
         if let Some(words) = described["command"].as_array() {
-            let words: Vec<String> = words.iter().filter_map(Value::as_str).map(placed).collect();
+            let mut words: Vec<_> = words.iter().filter_map(Value::as_str).map(placed).collect();
+            if service == "prometheus" {
+                words.push(format!("--web.listen-address={own}:9090"));
+            }
             container = container.words(&words);
         }
         for (name, value) in described["environment"].as_object().into_iter().flatten() {
@@ -104,10 +111,11 @@ impl Services {
         }
         for mount in described["volumes"].as_array().into_iter().flatten() {
             let target = mount["target"].as_str().expect("a place in the container");
+            let source = Path::new(mount["source"].as_str().expect("what is mounted"));
             container = match mount["type"].as_str() {
+                Some("bind") if source.is_dir() => container.folder(target, source),
                 Some("bind") => {
-                    let source = mount["source"].as_str().expect("a place outside");
-                    let text = std::fs::read_to_string(Path::new(source)).expect("a mounted file");
+                    let text = std::fs::read_to_string(source).expect("a mounted file");
                     container.file(target, &placed(&text))
                 }
                 _ => container.volume(target),

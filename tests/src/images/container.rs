@@ -72,7 +72,7 @@ impl Container {
         container
     }
 
-    /// One with these files alone, run as root of nothing: for programs of others that have no image here.
+    /// One of a program of others that has no image here, with the libraries it needs alone.
     ///
     /// # Panics
     /// When there is no room for files.
@@ -83,7 +83,7 @@ impl Container {
             user: "65532".to_owned(),
             group: "65532".to_owned(),
             workdir: "/".to_owned(),
-            entrypoint: Vec::new(),
+            entrypoint: vec![at.to_owned()],
             words: Vec::new(),
             environment: BTreeMap::new(),
             mounts: Vec::new(),
@@ -91,9 +91,9 @@ impl Container {
         let needs = succeeds(Command::new("ldd").arg(program)).stdout;
         let needs = String::from_utf8_lossy(&needs).into_owned();
         let libraries = needs.split_whitespace().filter(|word| word.starts_with('/'));
-        put(program, &container.root(), at);
+        put(program, &container.point(at));
         for library in libraries {
-            put(Path::new(library), &container.root(), library);
+            put(Path::new(library), &container.point(library));
         }
         container
     }
@@ -101,6 +101,11 @@ impl Container {
     /// Where its files are.
     fn root(&self) -> PathBuf {
         self.folder.path().join("root")
+    }
+
+    /// Where something in it is for this machine.
+    fn point(&self, at: &str) -> PathBuf {
+        self.root().join(at.trim_start_matches('/'))
     }
 
     /// With these words instead of the image's `CMD`.
@@ -126,10 +131,21 @@ impl Container {
         let from = self.folder.path().join(format!("file-{}", self.mounts.len()));
         std::fs::write(&from, text).expect("a file");
         mode(&from, "0644");
-        let point = self.root().join(at.trim_start_matches('/'));
+        let point = self.point(at);
         folder_of(&point);
         std::fs::write(point, "").expect("a point to mount at");
         self.mounts.push((from, at.to_owned(), "ro"));
+        self
+    }
+
+    /// With a folder of this machine there that it cannot change.
+    ///
+    /// # Panics
+    /// When there is no room for files.
+    #[must_use]
+    pub fn folder(mut self, at: &str, from: &Path) -> Self {
+        std::fs::create_dir_all(self.point(at)).expect("a point to mount at");
+        self.mounts.push((from.to_owned(), at.to_owned(), "ro"));
         self
     }
 
@@ -142,8 +158,7 @@ impl Container {
         let from = self.folder.path().join(format!("volume-{}", self.mounts.len()));
         std::fs::create_dir(&from).expect("a folder");
         mode(&from, "1777");
-        let point = self.root().join(at.trim_start_matches('/'));
-        std::fs::create_dir_all(point).expect("a point to mount at");
+        std::fs::create_dir_all(self.point(at)).expect("a point to mount at");
         self.mounts.push((from, at.to_owned(), "rw"));
         self
     }
@@ -192,9 +207,8 @@ impl Container {
     }
 }
 
-fn put(file: &Path, root: &Path, at: &str) {
-    let to = root.join(at.trim_start_matches('/'));
-    folder_of(&to);
+fn put(file: &Path, to: &Path) {
+    folder_of(to);
     std::fs::copy(file, to).expect("a file is copied");
 }
 
