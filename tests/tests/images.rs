@@ -42,6 +42,7 @@ const FILES: [&str; 14] = [
 ];
 
 /// The Python that `tests/provision/python.sh` put there, as the tests of clients find it.
+#[expect(clippy::disallowed_methods, reason = "tests/run tells where it put it")]
 fn python() -> Command {
     let provisioned = || repository().join("target/venv/bin/python");
     let program = std::env::var("TRUNKLINE_PYTHON").map_or_else(|_| provisioned(), PathBuf::from);
