@@ -10,6 +10,10 @@ command -v git >/dev/null || missing+=(git)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 # The examples for shells call it.
 command -v curl >/dev/null || missing+=(curl)
+# Images carry what the system trusts.
+[ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Units of systemd are checked by its own tool.
+command -v systemd-analyze >/dev/null || missing+=(systemd)
 # The status page is looked at in it.
 command -v chromium >/dev/null || missing+=(chromium)
 

@@ -27,7 +27,12 @@ pub mod authority;
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod process;
 
-#[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "fails its test on the spot"
+)]
 pub mod router;
 
 #[expect(
@@ -57,6 +62,14 @@ pub mod rolling;
 
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod operator;
+
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "fails its test on the spot"
+)]
+pub mod images;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod prometheus;

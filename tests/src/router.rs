@@ -33,7 +33,7 @@ pub struct Setup {
     store: Value,
     keys: Vec<Value>,
     environment: Vec<(String, String)>,
-    program: PathBuf,
+    command: Vec<String>,
 }
 
 impl Setup {
@@ -48,7 +48,7 @@ impl Setup {
             store: json!({"embedded": {"dir": "data"}}),
             keys: Vec::new(),
             environment: Vec::new(),
-            program: program(),
+            command: vec![program().display().to_string()],
         };
         setup.key(KEY, json!({"role": "admin"}))
     }
@@ -83,8 +83,15 @@ impl Setup {
 
     /// Runs this program instead of the one beside the tests.
     #[must_use]
-    pub fn program(self, program: PathBuf) -> Self {
-        Self { program, ..self }
+    pub fn program(self, program: &Path) -> Self {
+        Self { command: vec![program.display().to_string()], ..self }
+    }
+
+    /// Is started by this command, which becomes the router.
+    #[must_use]
+    pub fn through(mut self, words: &[String]) -> Self {
+        self.command.splice(..0, words.iter().cloned());
+        self
     }
 
     /// Adds an API key with these rules.
@@ -113,8 +120,8 @@ impl Setup {
     pub async fn begin(self) -> Router {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = self.write(folder.path());
-        let mut command = Command::new(&self.program);
-        command.arg("serve").arg("--config").arg(config).env_clear();
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).arg("serve").arg("--config").arg(config).env_clear();
         for provider in &self.providers {
             for (variable, secret) in provider.secrets() {
                 command.env(variable, secret);

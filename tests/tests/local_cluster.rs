@@ -13,6 +13,8 @@ use trunkline_tests::process::{Process, beside, etcd_program};
 
 /// Where the script's routers listen without an offset.
 const ROUTERS: [u16; 3] = [8081, 8082, 8083];
+/// Where the first router's admin API is.
+const ADMIN: u16 = 9191;
 /// Offsets that leave all ports below those that the system gives away by itself.
 const OFFSETS: std::ops::Range<u16> = 3_000..20_000;
 /// How long its end may take on a loaded machine.
@@ -50,6 +52,11 @@ async fn one_command_starts_a_cluster_and_its_end_leaves_nothing_behind() {
         let reply = Client { address, key: "local".to_owned() }.chat(&chat("sim/chat")).await;
         assert_eq!(reply.status(), 200, "{}", reply.text());
     }
+    let mut status = Command::new(beside("admin-cli"));
+    status.env("TRUNKLINE_ADMIN_KEY", "local").args(["status", "--endpoint"]);
+    let status = status.arg(format!("http://127.0.0.1:{}", ADMIN + offset)).output();
+    let status = status.expect("admin-cli runs");
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
     let numbers = std::fs::read_dir(folder.path().join("local")).expect("its folder");
     let numbers =
         numbers.flatten().filter(|file| file.path().extension().is_some_and(|e| e == "pid"));

@@ -180,7 +180,7 @@ impl Plan {
             .config(json!({"node_id": name, "zone": zone}))
             .etcd(&etcd.urls())
             .environment(&self.environment(name, folder))
-            .program(self.program("router-node"))
+            .program(&self.program("router-node"))
     }
 
     fn program(&self, name: &str) -> PathBuf {
