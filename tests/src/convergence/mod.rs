@@ -4,7 +4,7 @@
 
 mod apply;
 mod detect;
-mod times;
+pub mod times;
 
 use std::io::Write;
 
