@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// The provider. Dropping it ends it.
 pub struct Puppet {
     /// Where it listens.
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
-    serving: JoinHandle<()>,
+    _serving: JoinSet<()>,
 }
 
 impl Puppet {
@@ -25,12 +25,14 @@ impl Puppet {
         let address = listener.local_addr().expect("an address");
         let (asked, answer) = (Arc::default(), answer.to_owned());
         let kept = Arc::clone(&asked);
-        let serving = tokio::spawn(async move {
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&kept), answer.clone()));
+                connections.spawn(serve(socket, Arc::clone(&kept), answer.clone()));
             }
         });
-        Self { address, asked, serving }
+        Self { address, asked, _serving: serving }
     }
 
     /// Where the catalog says it is.
@@ -43,12 +45,6 @@ impl Puppet {
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Puppet {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Callers that break HTTP's rules, or keep them in bad faith: each is refused or bounded, and nobody else notices.
 //! How much slower other calls get meanwhile is measured by `cargo run --bin abuse`.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
+#![expect(clippy::unwrap_used, reason = "fails its test on the spot")]
 
 use std::net::SocketAddr;
 
@@ -8,6 +8,7 @@ use serde_json::json;
 use sim_provider::answer_text;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use trunkline_tests::abuse::attacks::{Attack, CALL, PAGE};
 use trunkline_tests::abuse::frames::{END, END_HEADERS, Frames, Kind, frame, literal, request};
 use trunkline_tests::abuse::memory::resident;
@@ -65,18 +66,19 @@ async fn floods_harm_nobody_and_fill_no_memory() {
     let before = resident(router.process.id());
     for attack in Attack::ALL {
         let public = router.public;
-        let floods: Vec<_> =
-            (0..8).map(|_| tokio::spawn(async move { attack.run(public, 300).await })).collect();
+        let mut floods = JoinSet::new();
+        for _ in 0..8 {
+            floods.spawn(attack.run(public, 300));
+        }
         for _ in 0..20 {
             serves(&router).await;
         }
-        let mut held = Vec::new();
-        for flood in floods {
-            held.push(flood.await.unwrap());
-        }
+        // Their connections stay.
+        let held = floods.join_all().await;
         serves(&router).await;
         let grown = resident(router.process.id()).saturating_sub(before);
         assert!(grown < FLOOD_BYTES, "{attack:?}: {grown} bytes");
+        drop(held);
     }
 }
 

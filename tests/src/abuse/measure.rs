@@ -81,7 +81,7 @@ struct Report {
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     raise_open_files()?;
     let provider = Provider::start("only").await.serving("m");
-    let config = json!({"log": {"level": "error"}, "limits": {"concurrency": 1_000}});
+    let config = json!({"limits": {"concurrency": 1_000}});
     let router = Setup::new(&[&provider]).config(config).start().await;
     let phase = Duration::from_secs(options.seconds);
     calls(&router, phase.min(Duration::from_secs(1))).await;
