@@ -19,7 +19,7 @@ use trunkline_proto::inference::v1::inference_service_client::InferenceServiceCl
 use trunkline_proto::inference::v1::{ChatRequest, Message, Role, message};
 use trunkline_store::{Listing, Store};
 use trunkline_tests::authority::Authority;
-use trunkline_tests::client::Client;
+use trunkline_tests::client::{Client, Reply};
 use trunkline_tests::json::overlay;
 use trunkline_tests::operator::Operator;
 use trunkline_tests::provider::Provider;
@@ -27,6 +27,8 @@ use trunkline_tests::puppet::Puppet;
 use trunkline_tests::router::{Router, Setup, beside};
 
 use etcd::Etcd;
+
+const CHAT: &str = "/v1/chat/completions";
 
 /// Keys of providers, one of which the provider refuses.
 const PROVIDER_KEYS: [&str; 3] =
@@ -101,6 +103,10 @@ fn echo() -> String {
     )
 }
 
+fn ask(model: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": PROMPT}]})
+}
+
 impl Deployment {
     async fn start(place: impl FnOnce(Setup) -> Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -152,51 +158,56 @@ impl Deployment {
         path
     }
 
-    /// Calls of every kind, most of which fail in their own way; what their callers are told beside answers.
+    /// Calls of every kind, most of which fail in their own way.
     async fn call(&self) {
-        let ask = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": PROMPT}]});
-        let client = self.router.client_with(CALL_KEY);
-        let (chat, deep) = ("/v1/chat/completions", "[".repeat(100));
-        let answered = [ask("m"), overlay(ask("m"), json!({"stream": true}))];
-        for body in answered {
-            let reply = client
-                .post_with(chat, &[("cookie", "CANARYcookie"), ("x-trunkline-explain", "1")], &body)
-                .await;
-            assert!(reply.content().contains(CANARY), "{}", reply.text());
-            self.planted.absent("an answer's head", format!("{:?}", reply.head).as_bytes());
-            let record = client.record(&reply.head).await;
-            self.planted.absent("a record", record.0.to_string().as_bytes());
-        }
+        self.call_and_be_answered().await;
         self.call_over_grpc().await;
-        let mut told = Vec::new();
-        // The last one makes its credentials rest.
-        for fault in [Fault::Cut { after: 2 }, Fault::status(400), Fault::status(401)] {
-            self.providers[0].fails_with(fault);
-            let reply = client.chat(&overlay(ask("m"), json!({"delivery": "assured"}))).await;
-            told.push(reply);
-        }
-        self.providers[0].sim.clear_faults().unwrap();
-        told.push(client.chat(&ask("echoed")).await);
-        told.push(client.chat(&ask("none")).await);
-        told.push(client.post(chat, &json!({"model": "m", "messages": PROMPT})).await);
-        told.push(
-            client
-                .open("POST", chat, &[], format!("{{\"model\": \"{PROMPT}").as_bytes())
-                .await
-                .read()
-                .await,
-        );
-        told.push(
-            client.open("POST", chat, &[], format!("{deep}{PROMPT}").as_bytes()).await.read().await,
-        );
-        told.push(client.get("/v1/models?api_key=CANARYquery").await);
-        told.push(self.router.client_with(WRONG_KEY).chat(&ask("m")).await);
-        for reply in told {
+        for reply in [self.call_and_fail().await, self.send_nonsense().await].concat() {
             let told = format!("{:?}{}", reply.head, reply.text());
             // A provider may repeat a prompt to whoever sent it.
             let told = told.replace(PROMPT, "");
             self.planted.absent("what a caller is told", told.as_bytes());
         }
+    }
+
+    async fn call_and_be_answered(&self) {
+        let client = self.router.client_with(CALL_KEY);
+        let headers = [("cookie", "CANARYcookie"), ("x-trunkline-explain", "1")];
+        for body in [ask("m"), overlay(ask("m"), json!({"stream": true}))] {
+            let reply = client.post_with(CHAT, &headers, &body).await;
+            assert!(reply.content().contains(CANARY), "{}", reply.text());
+            self.planted.absent("an answer's head", format!("{:?}", reply.head).as_bytes());
+            let record = client.record(&reply.head).await;
+            self.planted.absent("a record", record.0.to_string().as_bytes());
+        }
+    }
+
+    async fn call_and_fail(&self) -> Vec<Reply> {
+        let client = self.router.client_with(CALL_KEY);
+        let mut told = Vec::new();
+        // The last one makes its credentials rest.
+        for fault in [Fault::Cut { after: 2 }, Fault::status(400), Fault::status(401)] {
+            self.providers[0].fails_with(fault);
+            told.push(client.chat(&overlay(ask("m"), json!({"delivery": "assured"}))).await);
+        }
+        self.providers[0].sim.clear_faults().unwrap();
+        told.push(client.chat(&ask("echoed")).await);
+        told.push(client.chat(&ask("none")).await);
+        told.push(self.router.client_with(WRONG_KEY).chat(&ask("m")).await);
+        told
+    }
+
+    async fn send_nonsense(&self) -> Vec<Reply> {
+        let client = self.router.client_with(CALL_KEY);
+        let mut told = vec![client.get("/v1/models?api_key=CANARYquery").await];
+        for body in [
+            json!({"model": "m", "messages": PROMPT}).to_string(),
+            format!("{{\"model\": \"{PROMPT}"),
+            format!("{}{PROMPT}", "[".repeat(100)),
+        ] {
+            told.push(client.open("POST", CHAT, &[], body.as_bytes()).await.read().await);
+        }
+        told
     }
 
     async fn call_over_grpc(&self) {
