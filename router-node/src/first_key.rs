@@ -35,6 +35,7 @@ pub fn make(args: &KeyArgs) -> Result<FirstKey, BoxError> {
         data: Default::default(),
         max_concurrency: None,
         requests_per_minute: None,
+        spend: Default::default(),
         role: args.role,
         expires_at_ms: None,
         networks: None,

@@ -16,6 +16,9 @@ use crate::record::Record;
 /// Nobody may keep a caller waiting in silence for this long: every deadline of the tests is shorter.
 const HANG: Duration = Duration::from_secs(45);
 
+/// Who has said nothing for this long has nothing more to say: an answer that costs no call is there at once.
+const QUIET: Duration = Duration::from_millis(500);
+
 /// How a response's body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -241,6 +244,13 @@ impl Line {
     /// Says that nothing more will be sent.
     pub async fn finish(&mut self) {
         let _ = self.socket.shutdown().await;
+    }
+
+    /// Everything that comes until the other side hangs up or has been quiet for a while.
+    pub async fn so_far(mut self) -> Vec<u8> {
+        let quiet = |read: Result<_, _>| !matches!(read, Ok(Ok(1..)));
+        while !quiet(timeout(QUIET, self.socket.read_buf(&mut self.unread)).await) {}
+        self.unread
     }
 
     /// Waits for the headers of the next response.

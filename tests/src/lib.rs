@@ -21,6 +21,9 @@ pub mod routing;
 #[expect(clippy::print_stdout, reason = "its program talks to a person")]
 pub mod mutants;
 
+#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
+pub mod abuse;
+
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod authority;
 
@@ -76,6 +79,12 @@ pub mod prometheus;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod foreign;
+
+#[expect(clippy::expect_used, reason = "fails its test on the spot")]
+pub mod names;
+
+#[expect(clippy::expect_used, reason = "fails its test on the spot")]
+pub mod puppet;
 
 pub mod frames;
 pub mod json;

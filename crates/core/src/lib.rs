@@ -4,6 +4,7 @@
 //! reading and the seed come in as arguments, a value that says what to do comes out. There is no I/O,
 //! no clock, no global randomness, no log and no serialisation here, and no prompt text ever enters.
 
+pub mod address;
 pub mod id;
 pub mod money;
 

@@ -8,6 +8,7 @@ pub mod tasks;
 
 pub mod readiness;
 
+pub mod descriptors;
 pub mod server;
 
 pub mod ops;

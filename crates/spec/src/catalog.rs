@@ -80,7 +80,7 @@ pub struct ProviderEntry {
     /// Where its API keys are found, tried in order when one is refused; at most 4, none for a provider without keys. A relative file is looked for in the router's working directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<SecretEntry>,
-    /// Allows `http://` to addresses other than loopback ones: prompts and keys then travel unencrypted.
+    /// Allows `http://` to private addresses other than loopback ones, where prompts and keys then travel unencrypted; to a public address it is never allowed.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = false))]
     pub allow_plaintext: bool,

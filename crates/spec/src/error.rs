@@ -54,8 +54,9 @@ impl Problem {
     fn picture(&self) -> String {
         let column = (self.column as usize).saturating_sub(1);
         let skipped = column.saturating_sub(MAX_SNIPPET_CHARS / 2);
+        let line = without_secrets(&self.snippet);
         let shown: String =
-            self.snippet.chars().skip(skipped).take(MAX_SNIPPET_CHARS).map(visible).collect();
+            line.chars().skip(skipped).take(MAX_SNIPPET_CHARS).map(visible).collect();
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         let indent = " ".repeat(column - skipped);
@@ -64,6 +65,34 @@ impl Problem {
 }
 
 /// A tab or control character would shift the mark or the terminal.
+/// The line with everything blotted out, in its own length, that might be a secret: whoever pastes one into a
+/// document should not find it in a log as well.
+fn without_secrets(line: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let (mut shown, mut rest) = (String::with_capacity(line.len()), line);
+    while let Some(first) = rest.chars().next() {
+        let same = is_part(first);
+        let end = rest.find(|c| is_part(c) != same).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        if same && is_like_a_secret(word) {
+            shown.extend(word.chars().map(|_| '•'));
+        } else {
+            shown.push_str(word);
+        }
+        rest = after;
+    }
+    shown
+}
+
+/// Providers' keys and ours begin so; others, and hashes, are long and mixed. Models' names are neither.
+fn is_like_a_secret(word: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
+    let (digits, lower) = (has(u8::is_ascii_digit), has(u8::is_ascii_lowercase));
+    let mixed = digits && lower && has(u8::is_ascii_uppercase);
+    let named = word.starts_with("sk-") || word.starts_with("tl_");
+    (named && word.len() >= 12) || (mixed && word.len() >= 20) || (digits && word.len() >= 32)
+}
+
 fn visible(c: char) -> char {
     match c {
         '\t' => '→',
@@ -132,3 +161,25 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown_again() {
+        for secret in [
+            "sk-proj-something",
+            "tl_testkey1_a-key-of-somebody",
+            "AIzaSyA1b2C3d4E5f6G7h8I9j0",
+            "0123456789abcdef0123456789abcdef",
+        ] {
+            let line = format!("  - key: {secret}, id: a");
+            let shown = without_secrets(&line);
+            assert_eq!(shown, format!("  - key: {}, id: a", "•".repeat(secret.len())));
+        }
+        let plain =
+            "model: anthropic/claude-3-5-sonnet-20241022 # größer, über https://a.example:443/v1";
+        assert_eq!(without_secrets(plain), plain);
+    }
+}

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use trunkline_core::failure::{Failure, FailureKind};
 use trunkline_wire::sanitize::sanitize_provider_message;
 
+use crate::guard::Refused;
 use crate::target::Credential;
 use crate::transport::SendError;
 
@@ -81,8 +82,12 @@ impl Failed {
 }
 
 fn connect_failure(error: &(dyn StdError + 'static)) -> Failed {
-    let mut source = Some(error);
-    while let Some(cause) = source {
+    let causes = || std::iter::successors(Some(error), |cause| (*cause).source());
+    // The resolver's error is wrapped in one that says nothing but that.
+    if let Some(refused) = causes().find_map(refused) {
+        return Failed::new(FailureKind::Dns, &refused.to_string());
+    }
+    for cause in causes() {
         let text = cause.to_string();
         if text.contains("dns error") {
             return Failed::new(FailureKind::Dns, "the provider's name did not resolve");
@@ -100,9 +105,13 @@ fn connect_failure(error: &(dyn StdError + 'static)) -> Failed {
                 return Failed::new(FailureKind::Local, "this router is out of file descriptors");
             }
         }
-        source = cause.source();
     }
     Failed::new(FailureKind::Connect, "no connection to the provider")
+}
+
+/// The guard's own word, if the error is it.
+fn refused<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Refused> {
+    error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
 }
 
 /// The error that others were only wrapped around: `source` of such a wrapper skips what it holds.

@@ -1,35 +1,51 @@
-//! Where providers may not be: addresses that only this machine's cloud would answer on. Names are looked at
-//! after they were resolved, at each connect, so that no name can turn into such an address later.
+//! Names of providers, resolved: at each connect, and the connection goes to an address that was looked at here, so
+//! that no name can turn into another address between the look and the connect.
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::Uri;
+use http::uri::Scheme;
 use hyper_util::client::legacy::connect::dns::Name;
 use tower::Service;
+use trunkline_core::address;
 
-/// The metadata service of one large cloud over IPv6; the others are link-local.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Whether what is sent can be read on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// TLS.
+    Encrypted,
+    /// Plain text, which stays in networks of one's own.
+    Plain,
+}
 
-/// Whether no provider may be called at this address: link-local, unspecified, multicast, or a metadata
-/// service, also when it is an IPv4 address written as IPv6.
-pub fn forbidden(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()
+impl Sent {
+    /// How a URL's scheme sends.
+    pub(crate) fn over(url: &Uri) -> Self {
+        if url.scheme() == Some(&Scheme::HTTP) { Self::Plain } else { Self::Encrypted }
+    }
+
+    /// Why nothing may be sent to this address, if that is so.
+    pub(crate) fn refusal(self, to: IpAddr) -> Option<&'static str> {
+        if address::forbidden(to) {
+            return Some("a link-local, reserved or metadata address, where no provider may be");
         }
-        IpAddr::V6(v6) => {
-            let link_local = v6.segments().first().is_some_and(|s| s & 0xffc0 == 0xfe80);
-            link_local || v6.is_unspecified() || v6.is_multicast() || v6 == METADATA_V6
-        }
+        (self == Self::Plain && !address::private(to))
+            .then_some("a public address, where http:// would send prompts and keys unencrypted")
     }
 }
 
-/// The system's resolver, without the addresses that are forbidden.
+/// The system's resolver, without the addresses where nothing may be sent.
 #[derive(Clone)]
-pub(crate) struct Guarded;
+pub(crate) struct Guarded(pub(crate) Sent);
+
+/// A name that leads nowhere else.
+#[derive(Debug, thiserror::Error)]
+#[error("the provider's name leads to {0}")]
+pub(crate) struct Refused(pub(crate) &'static str);
 
 impl Service<Name> for Guarded {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -41,42 +57,18 @@ impl Service<Name> for Guarded {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let sent = self.0;
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|a| !forbidden(a.ip())).collect();
-            if allowed.is_empty() {
-                let message = "the name leads only to addresses where no provider may be";
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let refusal = found.iter().find_map(|found| sent.refusal(found.ip()));
+            let allowed: Vec<_> =
+                found.into_iter().filter(|found| sent.refusal(found.ip()).is_none()).collect();
+            match refusal {
+                Some(why) if allowed.is_empty() => {
+                    Err(io::Error::new(io::ErrorKind::PermissionDenied, Refused(why)))
+                }
+                Some(_) | None => Ok(allowed.into_iter()),
             }
-            Ok(allowed.into_iter())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_and_link_local_addresses_are_forbidden_in_every_spelling() {
-        for address in [
-            "169.254.169.254",
-            "::ffff:169.254.169.254",
-            "fe80::1",
-            "fd00:ec2::254",
-            "0.0.0.0",
-            "::",
-        ] {
-            assert!(forbidden(address.parse().unwrap()), "{address}");
-        }
-    }
-
-    #[test]
-    fn loopback_private_and_public_addresses_are_not() {
-        for address in
-            ["127.0.0.1", "::1", "10.0.0.7", "192.168.1.1", "8.8.8.8", "2001:4860:4860::8888"]
-        {
-            assert!(!forbidden(address.parse().unwrap()), "{address}");
-        }
     }
 }

@@ -11,7 +11,7 @@ pub mod transport;
 pub mod events;
 pub mod whole;
 
-pub mod guard;
+mod guard;
 
 mod classify;
 mod retry_after;

@@ -9,7 +9,7 @@ use trunkline_core::catalog::{Dialect, Endpoint, Provider};
 use trunkline_wire::operation::Operation;
 
 use crate::anthropic;
-use crate::guard;
+use crate::guard::Sent;
 use crate::transport::Origin;
 
 /// A provider's secret. It can be sent, or compared with another of ours to see whether it was replaced, and
@@ -49,8 +49,8 @@ pub enum TargetError {
     #[error("base_url is not a URL: {0}")]
     BaseUrl(String),
     /// No provider may be there.
-    #[error("base_url leads to `{0}`, a link-local or metadata address where no provider may be")]
-    Forbidden(String),
+    #[error("base_url leads to `{0}`, {1}")]
+    Forbidden(String, &'static str),
     /// The secret cannot be sent in a header.
     #[error("the credential holds characters that no header may carry; check the variable or file")]
     Credential,
@@ -137,9 +137,10 @@ impl Target {
 fn admit(url: Uri) -> Result<Uri, TargetError> {
     let host = url.host().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    match literal {
-        Ok(address) if guard::forbidden(address) => Err(TargetError::Forbidden(host.to_owned())),
-        Ok(_) | Err(_) => Ok(url),
+    let refusal = literal.ok().and_then(|address| Sent::over(&url).refusal(address));
+    match refusal {
+        Some(why) => Err(TargetError::Forbidden(host.to_owned(), why)),
+        None => Ok(url),
     }
 }
 

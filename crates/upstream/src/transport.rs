@@ -70,7 +70,7 @@ impl Transport {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, TransportError> {
-        Ok(Self { pool: Pool::new(connect::connector()?) })
+        Ok(Self { pool: Pool::new(connect::Connectors::new()?) })
     }
 
     /// Asks for a whole answer and reads it to its end.

@@ -9,10 +9,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use trunkline_runtime::certificate;
 use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
 use trunkline_runtime::tls::{ServerTls, TlsFiles};
-use trunkline_runtime::{BoxError, Shutdown, Tasks};
+use trunkline_runtime::{BoxError, Shutdown, Tasks, certificate, descriptors};
 
 use crate::admin::Admin;
 use crate::admin::access::AdminPeer;
@@ -53,9 +52,32 @@ impl Listeners {
     }
 }
 
+/// Connections of operators and of routers that ask each other, at once.
+const ADMIN_CONNECTIONS: usize = 256;
+/// Files and sockets that are no caller's: operators' connections, the operations port's 64, those to the store
+/// and to probers, documents, records and logs.
+const RESERVED_DESCRIPTORS: usize = 512;
+
+/// The bounds of the public port. There is no use in accepting what then cannot be served for want of a
+/// descriptor: connections beyond that wait, as those beyond the configured number do.
+fn public_limits(config: &Config) -> ServerLimits {
+    let (wanted, open_files) = (config.limits.connections, descriptors::raise());
+    let free = open_files.saturating_sub(RESERVED_DESCRIPTORS);
+    let connections = descriptors::room(wanted, free, config.limits.concurrency);
+    if connections < wanted {
+        tracing::warn!(
+            connections,
+            configured = wanted,
+            open_files,
+            "fewer connections than configured: raise the limit of open files"
+        );
+    }
+    ServerLimits { max_connections: connections, ..limits(config) }
+}
+
 fn limits(config: &Config) -> ServerLimits {
     ServerLimits {
-        max_connections: config.limits.connections,
+        max_connections: ADMIN_CONNECTIONS,
         max_concurrent_streams: config.limits.streams_per_connection,
         max_connection_age: config.limits.connection_age_ms.map(Duration::from_millis),
         drain_delay: Duration::from_millis(config.drain.wait_ms),
@@ -85,7 +107,7 @@ pub(super) fn serve_public(
     shutdown: &Shutdown,
 ) -> Result<(), BoxError> {
     let tls = tls(tasks, "certificates", config.tls.as_ref(), shutdown)?;
-    let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
+    let options = ServerOptions { limits: public_limits(config), tls, spawner: tasks.spawner() };
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
     let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;

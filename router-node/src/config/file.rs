@@ -170,7 +170,7 @@ pub struct LimitsEntry {
     /// Calls at once; more are refused with 503.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub concurrency: u64,
-    /// Connections at once; more wait in the system's queue.
+    /// Connections at once; more wait in the system's queue. Fewer where the system's limit of open files leaves less room.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: u64,
     /// Streams at once on one HTTP/2 connection.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -16,6 +17,7 @@ use trunkline_wire::error::{ErrorBody, ErrorType};
 use trunkline_wire::operation::Operation;
 
 use crate::canary::Decided;
+use crate::ingress::arriving::{self, Arriving, BODY_TIMEOUT, STRANGERS_BYTES, Sender};
 use crate::ingress::body::Payload;
 use crate::ingress::decision;
 use crate::ingress::grpc::PeerAddress;
@@ -25,8 +27,6 @@ use crate::pipeline::{self, Answer, Arrival, Router};
 use crate::rejection::{Rejection, reject};
 use crate::traces;
 
-/// A body must be in after this long, or its sender holds a place for nothing.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest request id that is taken over from a caller.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 /// Most tags in the header.
@@ -67,10 +67,19 @@ impl Public {
     ) -> Result<Response<Payload>, std::convert::Infallible> {
         if is_grpc(request.headers()) {
             request.extensions_mut().insert(PeerAddress(peer));
+            let sender = self.sender(request.headers(), peer);
+            let request = request.map(|body| Arriving::new(body, sender));
             let response = Box::pin(self.grpc.clone().oneshot(request)).await?;
             return Ok(response.map(Payload::Grpc));
         }
-        Ok(self.route(request, peer).await)
+        // Of a request that has a length as well, hyper forgets the length. Where a proxy before us believed it
+        // instead, what follows on the connection is not what the proxy sent: nothing may follow.
+        let framed_twice = request.headers().contains_key(TRANSFER_ENCODING);
+        let mut response = self.route(request, peer).await;
+        if framed_twice {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 
     async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Payload> {
@@ -102,7 +111,7 @@ impl Public {
         let mut record = router.ledger.open(operation, CameBy::Http, request_id);
         traces::begin(router, &head.headers, &mut record);
         let ids = Ids::of(router, &record, request_id);
-        let body = match read_body(&head.headers, body, self.max_body_bytes).await {
+        let body = match self.body(&head.headers, body, peer).await {
             Ok(body) => body,
             Err(rejection) => {
                 record.failed(rejection.error_type);
@@ -132,6 +141,30 @@ impl Public {
             awaited.write(response.headers_mut());
         }
         identified(router, response, &ids)
+    }
+
+    /// The body, once it is in. Whom it is from is looked at before, where it is long: a stranger must not make
+    /// the router hold it. Of short ones the key is looked up once, with the rest of the call.
+    async fn body(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        peer: IpAddr,
+    ) -> Result<Bytes, Rejection> {
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        if announced.is_some_and(|length: usize| length > self.max_body_bytes) {
+            return Err(too_large(self.max_body_bytes));
+        }
+        if announced.is_none_or(|length| length > STRANGERS_BYTES) {
+            self.sender(headers, peer).known()?;
+        }
+        read_body(body, self.max_body_bytes).await
+    }
+
+    fn sender(&self, headers: &HeaderMap, peer: IpAddr) -> Sender {
+        let router = Arc::clone(&self.router);
+        Sender { router, credential: credential(headers).cloned(), peer }
     }
 }
 
@@ -177,21 +210,13 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
     text(headers, "x-trunkline-timeout-ms")?.parse().ok().map(Duration::from_millis)
 }
 
-async fn read_body(headers: &HeaderMap, body: Incoming, most: usize) -> Result<Bytes, Rejection> {
-    let announced =
-        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    if announced.is_some_and(|length: usize| length > most) {
-        return Err(too_large(most));
-    }
+async fn read_body(body: Incoming, most: usize) -> Result<Bytes, Rejection> {
     let limited = Limited::new(body, most).collect();
     match tokio::time::timeout(BODY_TIMEOUT, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large(most)),
         Ok(Err(_)) => Err(reject(ErrorType::InvalidRequest, "the request's body broke off")),
-        Err(_) => Err(reject(
-            ErrorType::InvalidRequest,
-            "the request's body did not come within 60 seconds",
-        )),
+        Err(_) => Err(arriving::late()),
     }
 }
 

@@ -16,6 +16,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -26,7 +27,8 @@ use crate::{BoxError, Shutdown, Spawner};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The pause before looking again at a preface that came in pieces. Practically none does.
+/// The pause before looking again at a preface that came in pieces. Practically none does. It doubles each time:
+/// thousands that send one byte and wait cost next to nothing.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Streams that a peer opened and reset before they were looked at: as many as it may have open,
@@ -48,6 +50,8 @@ pub(super) struct Connector<M> {
     http2: http2::Builder<Spawner>,
     tls: Option<Arc<ServerTls>>,
     handshake_timeout: Duration,
+    stall_timeout: Duration,
+    age_grace: Duration,
     spawner: Spawner,
     leaving: Shutdown,
     cut: Shutdown,
@@ -68,6 +72,8 @@ impl<M> Connector<M> {
             http2: http2_builder(&limits, spawner.clone()),
             tls,
             handshake_timeout: limits.handshake_timeout,
+            stall_timeout: limits.stall_timeout,
+            age_grace: limits.connection_age_grace,
             spawner,
             leaving,
             cut: Shutdown::new(),
@@ -96,6 +102,8 @@ impl<M> Connector<M> {
         let served = async {
             // Small writes leave at once: waiting for more costs a reader up to 40 ms.
             stream.set_nodelay(true)?;
+            // The kernel counts also while a peer keeps its window shut, which no timer up here sees.
+            SockRef::from(&stream).set_tcp_user_timeout(Some(self.stall_timeout))?;
             match &self.tls {
                 None => self.run_plain(stream, address, &retire).await,
                 // Boxed: a task is as large as its largest state, and a handshake is large.
@@ -181,7 +189,7 @@ impl<M> Connector<M> {
         Ok(())
     }
 
-    /// Drives a connection; once retired it may finish what it has, unless it is cut.
+    /// Drives a connection; once retired it may finish what it has, within its grace and unless it is cut.
     ///
     /// It is boxed, once: as a part of the task it would be kept several times over, one copy for
     /// each function that it passes through.
@@ -203,6 +211,7 @@ impl<M> Connector<M> {
             biased;
             ended = connection.as_mut() => ended,
             () = self.cut.wait() => Ok(()),
+            () = tokio::time::sleep(self.age_grace) => Ok(()),
         }
     }
 }
@@ -250,6 +259,7 @@ fn http2_builder(limits: &ServerLimits, spawner: Spawner) -> http2::Builder<Spaw
 /// Looks at the first bytes without taking them, so that no layer has to put them back.
 async fn detect(stream: &TcpStream) -> io::Result<Protocol> {
     let mut first = [0; HTTP2_PREFACE.len()];
+    let mut pause = PREFACE_PAUSE;
     loop {
         let length = stream.peek(&mut first).await?;
         let seen = first.get(..length).unwrap_or_default();
@@ -259,7 +269,8 @@ async fn detect(stream: &TcpStream) -> io::Result<Protocol> {
         if length == HTTP2_PREFACE.len() {
             return Ok(Protocol::Http2);
         }
-        tokio::time::sleep(PREFACE_PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 

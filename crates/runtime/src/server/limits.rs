@@ -26,6 +26,12 @@ pub struct ServerLimits {
     /// A connection older than this, less up to a tenth or more by as much, is told to finish, so
     /// that clients spread over new servers. `None` keeps connections.
     pub max_connection_age: Option<Duration>,
+    /// How long a connection that was told to finish for its age may take to; then it is dropped. Calls that are
+    /// longer than this are cut.
+    pub connection_age_grace: Duration,
+    /// A peer that takes nothing of what is sent to it for this long is gone, whatever it says. The system
+    /// watches; whole milliseconds.
+    pub stall_timeout: Duration,
     /// How long the server goes on accepting after the shutdown: balancers need a moment to notice
     /// that it is not ready.
     pub drain_delay: Duration,
@@ -47,6 +53,11 @@ impl Default for ServerLimits {
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(10),
             max_connection_age: Some(Duration::from_secs(30 * 60)),
+            // The longest call that a policy can allow: whoever holds streams open without reading them loses
+            // them, and nobody else.
+            connection_age_grace: Duration::from_secs(60 * 60),
+            // As long as a head may take; a network that loses every packet for a minute is no network.
+            stall_timeout: Duration::from_secs(60),
             drain_delay: Duration::ZERO,
             drain_grace: Duration::from_secs(30),
         }

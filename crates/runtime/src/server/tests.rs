@@ -20,7 +20,10 @@ use crate::tls::TlsFiles;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
-/// Answers `/` at once with what it saw; other paths never, and tells when it is dropped.
+/// More than the system's buffers of both sides hold.
+const MUCH: usize = 16 << 20;
+
+/// Answers `/` at once with what it saw, `/much` with many bytes; other paths never, and tells when it is dropped.
 #[derive(Clone)]
 struct Echo {
     peer: Peer,
@@ -48,6 +51,9 @@ impl Service<Request<Incoming>> for Echo {
         let certified = self.peer.certificate.is_some();
         Box::pin(async move {
             started.send(()).ok();
+            if request.uri().path() == "/much" {
+                return Ok(Response::new(Full::new(vec![0; MUCH].into())));
+            }
             if request.uri().path() != "/" {
                 leave.acquire().await.unwrap().forget();
             }
@@ -65,6 +71,7 @@ struct Running {
     started: mpsc::UnboundedReceiver<()>,
     dropped: mpsc::UnboundedReceiver<()>,
     leave: Arc<Semaphore>,
+    spawner: Spawner,
 }
 
 async fn start(limits: ServerLimits, tls: Option<Arc<ServerTls>>) -> Running {
@@ -81,9 +88,10 @@ async fn start(limits: ServerLimits, tls: Option<Arc<ServerTls>>) -> Running {
         leave: Arc::clone(&for_service),
     };
     let shutdown = Shutdown::new();
-    let options = ServerOptions { limits, tls, spawner: Spawner::new() };
+    let spawner = Spawner::new();
+    let options = ServerOptions { limits, tls, spawner: spawner.clone() };
     let ended = tokio::task::spawn_local(serve(listener, options, make, shutdown.clone()));
-    Running { address, shutdown, ended, started, dropped, leave }
+    Running { address, shutdown, ended, started, dropped, leave, spawner }
 }
 
 impl Running {
@@ -325,6 +333,41 @@ async fn an_old_connection_is_told_to_finish() {
     // The bound below the header timeout shows that age, not idleness, ended it.
     assert!(began.elapsed() < ServerLimits::default().header_read_timeout);
     assert!(began.elapsed() >= age * 8 / 10);
+    server.end().await;
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_call_that_outlives_its_old_connection_is_dropped_at_last() {
+    let age = Duration::from_secs(40);
+    let limits = ServerLimits { max_connection_age: Some(age), ..ServerLimits::default() };
+    let grace = limits.connection_age_grace;
+    let mut server = start(limits, None).await;
+    let (mut one, mut two) = (server.http1().await, server.http2().await);
+    let began = tokio::time::Instant::now();
+    let first = tokio::task::spawn_local(one.send_request(get("/wait")));
+    let second = tokio::task::spawn_local(two.send_request(get("/wait")));
+    assert!(first.await.unwrap().is_err());
+    assert!(second.await.unwrap().is_err());
+    assert!(began.elapsed() >= grace, "{:?}", began.elapsed());
+    server.dropped.recv().await.unwrap();
+    server.dropped.recv().await.unwrap();
+    server.end().await;
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_peer_that_takes_nothing_is_dropped() {
+    let limits =
+        ServerLimits { stall_timeout: Duration::from_millis(300), ..ServerLimits::default() };
+    let mut server = start(limits, None).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    let mut deaf = socket.connect(server.address).await.unwrap();
+    deaf.write_all(b"GET /much HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    server.started.recv().await.unwrap();
+    server.spawner.idle().await;
+    let mut rest = Vec::new();
+    let read = tokio::io::copy(&mut deaf, &mut rest).await;
+    assert!(read.is_err() || rest.len() < MUCH, "{} bytes came", rest.len());
     server.end().await;
 }
 

@@ -10,7 +10,7 @@ use trunkline_core::catalog::{
 use trunkline_core::id::{EndpointId, ModelId, ProviderId, Region};
 use trunkline_core::money::PicoUsd;
 
-use super::url::base_url;
+use super::url::{base_url, refused_address};
 use super::{
     CapabilityEntry, CatalogDocument, DialectEntry, EndpointEntry, Plaintext, PriceEntry,
     ProbeEntry, ProviderEntry, RetentionEntry, SecretEntry, TrainingEntry, VERSION,
@@ -100,6 +100,9 @@ fn provider(path: &str, entry: &ProviderEntry, problems: &mut Problems) -> Provi
         problems.add(format!("{path}.base_url"), message);
         String::new()
     });
+    if let Some(message) = refused_address(&base_url) {
+        problems.add(format!("{path}.base_url"), message);
+    }
     let credentials_path = format!("{path}.credentials");
     check_count(&credentials_path, entry.credentials.len(), MAX_CREDENTIALS, problems);
     let credentials = entry.credentials.iter().enumerate();

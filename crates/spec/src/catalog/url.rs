@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use trunkline_core::address;
+
 use super::Plaintext;
 
 /// The longest base URL, in bytes.
@@ -36,7 +38,7 @@ pub(super) fn base_url(text: &str, plaintext: Plaintext) -> Result<String, Strin
         "http" => {
             return Err(format!(
                 "http:// to `{host}` sends prompts and keys unencrypted; use https://, or set \
-                 `allow_plaintext: true` for a network you trust"
+                 `allow_plaintext: true` for a private network that you trust"
             ));
         }
         other => return Err(format!("the scheme `{other}` is not known; use https://")),
@@ -45,6 +47,24 @@ pub(super) fn base_url(text: &str, plaintext: Plaintext) -> Result<String, Strin
         return Err("a base URL must not hold `.` or `..` as a path segment".into());
     }
     Ok(format!("{}://{authority}{}", scheme.to_ascii_lowercase(), path.trim_end_matches('/')))
+}
+
+/// What is wrong with a checked base URL whose host is an address: no provider may be there, or `http://` may not
+/// lead there. A name is looked at when it is resolved, at each connect.
+pub(super) fn refused_address(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = host_of(rest.split('/').next()?).ok()?;
+    let ip: IpAddr = host.parse().ok()?;
+    if address::forbidden(ip) {
+        return Some(format!(
+            "`{host}` is a link-local, reserved or metadata address, where no provider may be"
+        ));
+    }
+    (scheme == "http" && !address::private(ip)).then(|| {
+        format!(
+            "`{host}` is a public address, where http:// would send prompts and keys unencrypted; use https://"
+        )
+    })
 }
 
 /// The host of `host[:port]`, checked.
@@ -133,6 +153,27 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_judged_however_they_are_written() {
+        for (url, part) in [
+            ("https://169.254.169.254/v1", "metadata"),
+            ("http://169.254.169.254", "metadata"),
+            ("https://[::ffff:169.254.169.254]:8443/v1", "metadata"),
+            ("https://[::ffff:a9fe:a9fe]", "metadata"),
+            ("https://[fd00:ec2::254]", "metadata"),
+            ("https://0.0.0.0:8000", "metadata"),
+            ("http://8.8.8.8", "public"),
+            ("http://[2001:4860:4860::8888]:80/v1", "public"),
+        ] {
+            assert!(base_url(url, Plaintext::Allowed).is_ok(), "{url}");
+            let message = refused_address(url).unwrap();
+            assert!(message.contains(part), "{url}: {message}");
+        }
+        for url in ["https://8.8.8.8", "http://10.0.0.1:80/v1", "http://[::1]", "http://vllm"] {
+            assert_eq!(refused_address(url), None, "{url}");
+        }
+    }
+
+    #[test]
     fn bad_urls_say_what_would_be_right() {
         let bad = [
             ("api.openai.com/v1", "write `https://api.openai.com/v1`"),
@@ -147,6 +188,10 @@ mod tests {
             ("https://a..example", "not a host name"),
             ("https://0x7f.1", "not an IPv4 address"),
             ("https://2130706433", "not an IPv4 address"),
+            ("https://0xa9fea9fe", "not an IPv4 address"),
+            ("https://0251.0376.0251.0376", "not an IPv4 address"),
+            ("https://169.254.43518", "not an IPv4 address"),
+            ("https://[fe80::1%25eth0]", "not an IPv6 address"),
             ("https://[::1", "closing"),
             ("https://a.example/v1/../admin", "`..`"),
             ("https://a.example/v 1", "' '"),

@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, RootCertStore};
 use tower::Service;
 
-use crate::guard::Guarded;
+use crate::guard::{Guarded, Sent};
 
 /// Two seconds reach any place on earth.
 const TCP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,19 +22,41 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Detects a peer that vanished without a word.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Connects to providers.
-pub(crate) type Connector = Timely<HttpsConnector<HttpConnector<Guarded>>>;
+type Connector = Timely<HttpsConnector<HttpConnector<Guarded>>>;
 
-/// Sets it up with the certificates that the system trusts. Where there are none, plain text still works,
-/// and every TLS handshake fails with a reason.
-pub(crate) fn connector() -> Result<Connector, rustls::Error> {
-    let mut tcp = HttpConnector::new_with_resolver(Guarded);
+/// Connects to providers: those that are called over TLS, and those that are not.
+#[derive(Clone)]
+pub(crate) struct Connectors {
+    encrypted: Connector,
+    plain: Connector,
+}
+
+impl Connectors {
+    /// Sets them up with the certificates that the system trusts. Where there are none, plain text still works,
+    /// and every TLS handshake fails with a reason.
+    pub(crate) fn new() -> Result<Self, rustls::Error> {
+        let tls = tls()?;
+        let made = |sent| connector(tls.clone(), sent);
+        Ok(Self { encrypted: made(Sent::Encrypted), plain: made(Sent::Plain) })
+    }
+
+    /// The one for a URL.
+    pub(super) fn for_url(&self, url: &Uri) -> Connector {
+        match Sent::over(url) {
+            Sent::Encrypted => self.encrypted.clone(),
+            Sent::Plain => self.plain.clone(),
+        }
+    }
+}
+
+fn connector(tls: ClientConfig, sent: Sent) -> Connector {
+    let mut tcp = HttpConnector::new_with_resolver(Guarded(sent));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
     tcp.set_connect_timeout(Some(TCP_TIMEOUT));
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1();
-    Ok(Timely(https.wrap_connector(tcp)))
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+    Timely(https.wrap_connector(tcp))
 }
 
 fn tls() -> Result<ClientConfig, rustls::Error> {

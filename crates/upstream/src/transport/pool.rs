@@ -18,7 +18,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::TokioExecutor;
 use tower::{Service, ServiceExt};
 
-use super::connect::Connector;
+use super::connect::Connectors;
 
 /// Idle connections are let go before most load balancers (60 s) cut them under a request.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -58,13 +58,13 @@ pub(crate) enum SendError {
 /// The connections to every origin.
 #[derive(Clone)]
 pub(super) struct Pool {
-    connector: Connector,
+    connectors: Connectors,
     idle: Arc<IdleConnections>,
 }
 
 impl Pool {
-    pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, idle: Arc::default() }
+    pub(super) fn new(connectors: Connectors) -> Self {
+        Self { connectors, idle: Arc::default() }
     }
 
     /// Sends a request, its path alone in the URI and its `Host` among the headers, and returns when the
@@ -96,7 +96,7 @@ impl Pool {
     }
 
     async fn connect(&self, origin: &Uri) -> Result<Sender, Box<dyn StdError + Send + Sync>> {
-        let mut connector = self.connector.clone();
+        let mut connector = self.connectors.for_url(origin);
         let stream = connector.ready().await?.call(origin.clone()).await?;
         let (sender, connection) = http1::handshake(stream).await?;
         // It lives as long as its sender or its answer; how it ends shows in those.

@@ -47,7 +47,7 @@ async fn serve(mut stream: TcpStream, times: usize) {
 }
 
 fn pool() -> Pool {
-    Pool::new(connect::connector().expect("TLS can be set up"))
+    Pool::new(connect::Connectors::new().expect("TLS can be set up"))
 }
 
 async fn ask(pool: &Pool, server: &Server) -> Result<Response<Body>, SendError> {

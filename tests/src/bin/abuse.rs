@@ -1,0 +1,9 @@
+//! The program that measures what floods do to others' calls; all of it is in the library's `abuse::measure`.
+
+use clap::Parser;
+use trunkline_tests::abuse::measure::{self, Options};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    measure::run(&Options::parse()).await
+}

@@ -1,0 +1,73 @@
+//! A provider that answers every request with the bytes it was given, and keeps what it was asked, byte for byte.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// The provider. Dropping it ends it.
+pub struct Puppet {
+    /// Where it listens.
+    pub address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+    _serving: JoinSet<()>,
+}
+
+impl Puppet {
+    /// A provider that answers like this: status line, headers and body.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub async fn answering(answer: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (asked, answer) = (Arc::default(), answer.to_owned());
+        let kept = Arc::clone(&asked);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(serve(socket, Arc::clone(&kept), answer.clone()));
+            }
+        });
+        Self { address, asked, _serving: serving }
+    }
+
+    /// Where the catalog says it is.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// The requests so far, head and body.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn serve(mut socket: TcpStream, kept: Arc<Mutex<Vec<String>>>, answer: String) {
+    let mut unread = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&unread).into_owned();
+        let whole = text.split_once("\r\n\r\n").filter(|(head, body)| body.len() >= length(head));
+        if whole.is_some() {
+            unread.clear();
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            if socket.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+        if !matches!(socket.read_buf(&mut unread).await, Ok(1..)) {
+            return;
+        }
+    }
+}
+
+fn length(head: &str) -> usize {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    let mut lengths = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    lengths.next().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
+}
