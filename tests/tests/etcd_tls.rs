@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::json;
 use tempfile::TempDir;
 use trunkline_store::keys::{PROBERS, ROOT};
-use trunkline_store::{Etcd, EtcdOptions, Store, TlsFiles};
+use trunkline_store::{ClientFiles, ClientTls, Etcd, EtcdOptions, Store};
 use trunkline_tests::authority::Authority;
 use trunkline_tests::cluster::{Port, Table, Verdict, until};
 use trunkline_tests::json::chat;
@@ -50,7 +50,8 @@ impl Guarded {
     /// As its administrator.
     fn store(&self) -> Etcd {
         let [cert, key] = self.authority.issue("root");
-        let tls = Some(TlsFiles { ca: self.authority.ca(), cert, key });
+        let files = ClientFiles { ca: self.authority.ca(), identity: Some((cert, key)) };
+        let tls = Some(ClientTls::load("etcd", files).expect("an identity"));
         Etcd::new(EtcdOptions { members: vec![self.url.clone()], tls }).expect("a member's address")
     }
 

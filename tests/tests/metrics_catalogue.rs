@@ -15,6 +15,7 @@ fn router() -> Vec<Metric> {
         router_node::telemetry::CATALOGUE,
         router_node::evidence::telemetry::CATALOGUE,
         router_node::admin::telemetry::CATALOGUE,
+        router_node::certificates::CATALOGUE,
     ]
     .concat()
 }
