@@ -8,6 +8,8 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v git >/dev/null || missing+=(git)
 # ensurepip is what Debian leaves out of python3 and puts into python3-venv.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+# deploy/tls/ca makes certificates with it.
+command -v openssl >/dev/null || missing+=(openssl)
 # The status page is looked at in it.
 command -v chromium >/dev/null || missing+=(chromium)
 

@@ -171,6 +171,20 @@ fn a_stray_spawn_is_found() {
 }
 
 #[test]
+fn admin_cli_goes_through_the_admin_api() -> anyhow::Result<()> {
+    the_project_keeps(rules::admin_cli_and_the_store)
+}
+
+#[test]
+fn a_way_around_the_admin_api_is_found() {
+    let rule = rules::admin_cli_and_the_store;
+    let sample = "use trunkline_store::Etcd;";
+    assert_eq!(lines(rule, "admin-cli/src/commands/drain.rs", sample), [1]);
+    assert!(lines(rule, "admin-cli/src/etcd.rs", sample).is_empty());
+    assert!(lines(rule, "router-node/src/app.rs", sample).is_empty());
+}
+
+#[test]
 fn only_the_configuration_reads_the_environment() -> anyhow::Result<()> {
     the_project_keeps(rules::environment)
 }

@@ -20,7 +20,7 @@ mod memory;
 
 pub use disk_snapshot::{DiskSnapshot, DiskSnapshotError, Kept, SNAPSHOT_AGE_MAX_MS};
 pub use embedded::Embedded;
-pub use etcd::{Etcd, EtcdOptions};
+pub use etcd::{Etcd, EtcdOptions, access};
 pub use memory::Memory;
 pub use mvcc::Limits;
 pub use port::{

@@ -50,7 +50,8 @@ impl ClientFiles {
                 format!("its certificate is not for the name {name}, but for {names}")
             }
             Refusal::NotValidForName => "its certificate is for another name".to_owned(),
-            Refusal::UnknownIssuer => {
+            // The second is what it looks like when two authorities have one name.
+            Refusal::UnknownIssuer | Refusal::BadSignature => {
                 format!("its certificate comes from an authority that is not in {ca}")
             }
             other => format!("its certificate is refused: {other} (authorities: {ca})"),

@@ -153,6 +153,7 @@ impl Files {
                 rustls::Error::InconsistentKeys(_) => {
                     TlsError::Mismatch { certificate: cert.clone(), key: key.clone() }
                 }
+                rustls::Error::InvalidCertificate(_) => rejected(cert, error),
                 other => rejected(key, other),
             })?);
         }

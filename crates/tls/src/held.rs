@@ -32,6 +32,8 @@ struct Loaded<T> {
     pem: Arc<Pem>,
     fingerprint: u64,
     expiry: Expiry,
+    /// What the certificate calls its owner.
+    owner: Option<String>,
 }
 
 /// When certificates end, in seconds since 1970.
@@ -117,6 +119,12 @@ impl<T> Held<T> {
         Arc::clone(&self.current.borrow().pem)
     }
 
+    /// The common name of the certificate in force, or the last of its URIs without one.
+    #[must_use]
+    pub fn owner(&self) -> Option<String> {
+        self.current.borrow().owner.clone()
+    }
+
     /// Waits until something else than `known` is in force.
     pub async fn changed(&self, known: &Arc<Pem>) {
         let mut seen = self.current.subscribe();
@@ -168,12 +176,13 @@ fn load<T>(
 ) -> Result<Loaded<T>, TlsError> {
     let parts = files.parts(&pem)?;
     let chain = parts.certified.iter().flat_map(|certified| &certified.cert);
+    let owner = chain.clone().next().and_then(|own| certificate::names(own).pop());
     let expiry = Expiry {
         certificate_s: chain.filter_map(|der| certificate::expires_s(der)).min(),
         ca_s: parts.authorities.iter().filter_map(|der| certificate::expires_s(der)).max(),
     };
     let (made, fingerprint) = (Arc::new(make(files, parts)?), pem.fingerprint());
-    Ok(Loaded { made, pem: Arc::new(pem), fingerprint, expiry })
+    Ok(Loaded { made, pem: Arc::new(pem), fingerprint, expiry, owner })
 }
 
 fn server_config(files: &Files, parts: Parts) -> Result<ServerConfig, TlsError> {

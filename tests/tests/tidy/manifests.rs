@@ -42,7 +42,17 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "trunkline-proto",
         ],
     ),
-    ("admin-cli", &["trunkline-core", "trunkline-spec", "trunkline-proto"]),
+    (
+        "admin-cli",
+        // The store only for what no router can do; see `rules::admin_cli_and_the_store`.
+        &[
+            "trunkline-core",
+            "trunkline-spec",
+            "trunkline-store",
+            "trunkline-tls",
+            "trunkline-proto",
+        ],
+    ),
 ];
 
 /// The harness drives every part, as a user would.

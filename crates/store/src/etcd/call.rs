@@ -65,6 +65,11 @@ impl Cluster {
         link.outdated(&self.options).await;
     }
 
+    /// Whom the members take us for; nothing without TLS.
+    pub(super) fn user(&self) -> Option<String> {
+        self.options.tls.as_ref().and_then(|tls| tls.owner())
+    }
+
     /// Asks every member how it is.
     pub(super) async fn members(&self) -> Vec<Member> {
         let mut members = Vec::new();

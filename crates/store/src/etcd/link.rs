@@ -69,6 +69,9 @@ impl Link {
             .unwrap_or_else(|_| Err(StoreError::unavailable("no answer")));
         dialled.map_err(|error| match error {
             StoreError::Denied { reason } => StoreError::Denied { reason },
+            StoreError::Unavailable { reason } => {
+                StoreError::unavailable(format!("{member}: {reason}"))
+            }
             other => StoreError::unavailable(format!("{member}: {other}")),
         })
     }

@@ -4,6 +4,8 @@
 //! a client certificate, whose common name is the etcd user: password tokens expire and are never
 //! fetched again.
 
+pub mod access;
+
 mod call;
 mod convert;
 mod link;
@@ -46,18 +48,24 @@ impl Etcd {
     /// [`StoreError::Invalid`] without members, for one that would not use the identity given, or for an identity
     /// without a certificate.
     pub fn new(options: EtcdOptions) -> Result<Self, StoreError> {
-        if options.members.is_empty() {
+        Ok(Self { cluster: Arc::new(Cluster::new(options.checked()?)) })
+    }
+}
+
+impl EtcdOptions {
+    fn checked(self) -> Result<Self, StoreError> {
+        if self.members.is_empty() {
             return Err(StoreError::invalid("etcd has no members"));
         }
-        let scheme = if options.tls.is_some() { "https://" } else { "http://" };
-        if let Some(other) = options.members.iter().find(|member| !member.starts_with(scheme)) {
+        let scheme = if self.tls.is_some() { "https://" } else { "http://" };
+        if let Some(other) = self.members.iter().find(|member| !member.starts_with(scheme)) {
             return Err(StoreError::invalid(format!("{other} does not start with {scheme}")));
         }
-        if options.tls.as_ref().is_some_and(|tls| tls.files().identity.is_none()) {
+        if self.tls.as_ref().is_some_and(|tls| tls.files().identity.is_none()) {
             let reason = "etcd knows its users by certificate: name `cert` and `key`, too";
             return Err(StoreError::invalid(reason));
         }
-        Ok(Self { cluster: Arc::new(Cluster::new(options)) })
+        Ok(self)
     }
 }
 
@@ -125,7 +133,11 @@ impl Store for Etcd {
     }
 
     fn about(&self) -> Answer<'_, About> {
-        Box::pin(async { Ok(About { kind: Kind::Etcd, members: self.cluster.members().await }) })
+        Box::pin(async {
+            let members = self.cluster.members().await;
+            let access = access::own(&self.cluster, self.cluster.user()).await;
+            Ok(About { kind: Kind::Etcd, members, access })
+        })
     }
 
     fn watch(&self, prefix: &str) -> Watch {

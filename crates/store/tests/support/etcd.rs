@@ -10,6 +10,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
+use trunkline_store::access::Administrator;
 use trunkline_store::{ClientFiles, ClientTls, Etcd, EtcdOptions, Store};
 
 /// One member.
@@ -69,16 +70,11 @@ impl Server {
         etcd_client::Client::connect([&self.client_url], options).await.unwrap()
     }
 
-    /// Runs `deploy/etcd/access.sh`, as root does.
-    pub fn access(&self, words: &[&str]) {
-        let files = self.authority.as_ref().unwrap().issue("root");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/etcd/access.sh");
-        let mut command = Command::new(script);
-        command.args(words).env("ETCDCTL", program("etcdctl", "TRUNKLINE_ETCDCTL"));
-        command.env("ETCDCTL_ENDPOINTS", &self.client_url).env("ETCDCTL_CACERT", files.ca);
-        command.env("ETCDCTL_CERT", files.cert).env("ETCDCTL_KEY", files.key);
-        let ran = command.output().unwrap();
-        assert!(ran.status.success(), "{words:?}: {ran:?}");
+    /// Its access control, as somebody with this certificate sees it.
+    pub fn administrator(&self, user: &str) -> Administrator {
+        let files = self.authority.as_ref().unwrap().issue(user).into();
+        let tls = Some(ClientTls::load("etcd", files).unwrap());
+        Administrator::new(EtcdOptions { members: vec![self.client_url.clone()], tls }).unwrap()
     }
 
     /// Its client URL.
@@ -201,8 +197,7 @@ impl Authority {
     /// The files of somebody's identity.
     fn issue(&self, name: &str) -> Files {
         let file = |kind: &str| self.dir.path().join(format!("{name}{kind}.pem"));
-        let files =
-            Files { ca: self.dir.path().join("ca.pem"), cert: file(""), key: file("-key") };
+        let files = Files { ca: self.dir.path().join("ca.pem"), cert: file(""), key: file("-key") };
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
