@@ -75,7 +75,7 @@ pub fn refused(flags: &Connection, failure: Failure) -> Failure {
 /// What a failed handshake means, in words that name the file.
 fn explained(to: &Reach, error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let identity = to.cert.clone().zip(to.cert_key.clone());
-    ClientFiles { ca: to.ca.clone()?, identity }.explain(error)
+    ClientFiles { ca: to.ca.clone()?, identity }.explain_first(error)
 }
 
 fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Failure> {

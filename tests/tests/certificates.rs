@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use trunkline_store::keys::ROOT;
 use trunkline_store::{Etcd, Store};
 use trunkline_tests::authority::Authority;
@@ -14,6 +15,7 @@ use trunkline_tests::cluster::{Load, until};
 use trunkline_tests::guarded::Guarded;
 use trunkline_tests::json::overlay;
 use trunkline_tests::operator::Operator;
+use trunkline_tests::process::Process;
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router::{self, Router, Setup};
 
@@ -122,6 +124,59 @@ fn listening(line: &str) -> Option<(SocketAddr, String)> {
     Some((told("ops")?.parse().ok()?, told("evidence")?.to_owned()))
 }
 
+/// A router and a prober that show certificates to everybody, and the files of those that will be renewed.
+struct Pair {
+    router: Router,
+    prober: Process,
+    /// The prober's operations port.
+    operations: SocketAddr,
+    to_etcd: [PathBuf; 2],
+    admin: [PathBuf; 2],
+    /// The authorities of operators.
+    admins: PathBuf,
+    _folder: TempDir,
+}
+
+impl Pair {
+    /// The prober shows this certificate to the router.
+    async fn start(etcd: &Guarded, providers: [&Provider; 2], shown: &[PathBuf; 2]) -> Self {
+        let authority = &etcd.authority;
+        let folder = tempfile::tempdir().unwrap();
+        let admins = folder.path().join("admins.pem");
+        std::fs::copy(authority.ca(), &admins).unwrap();
+        let [to_etcd, to_probers, admin] =
+            ["fleet-1", "reporter", "admin"].map(|name| authority.issue(name));
+        let config = json!({
+            "node_id": "router-a",
+            "admin_tls": {"cert": admin[0], "key": admin[1], "client_ca": admins},
+            "evidence_tls": {"ca": authority.ca(), "cert": to_probers[0], "key": to_probers[1]},
+        });
+        let setup = Setup::new(&providers).etcd(std::slice::from_ref(&etcd.url));
+        let router = setup.config(overlay(config, etcd.entry(&to_etcd))).start().await;
+        let (ca, [cert, key]) = (authority.ca(), shown);
+        let [ca, cert, key] = [&ca, cert, key].map(|path| path.to_str().unwrap());
+        let flags = ["--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key];
+        let flags = [&flags[..], &["--tls-client-ca", ca]].concat();
+        let mut prober = etcd.prober(("a", "a"), providers, &flags);
+        let (operations, _) = prober.told(listening).await;
+        Self { router, prober, operations, to_etcd, admin, admins, _folder: folder }
+    }
+
+    async fn of_prober(&self, name: &str, labels: &str) -> f64 {
+        router::metric(self.operations, name, labels).await
+    }
+
+    /// Whether the prober hears the router, as one witness.
+    async fn is_heard(&self) -> bool {
+        self.of_prober("trunkline_prober_evidence_routers", "").await == 1.0
+    }
+
+    fn logged(&self, words: &[&str]) -> usize {
+        let lines = self.router.process.lines();
+        lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_are_renewed_under_traffic_and_nothing_is_lost() {
     let (etcd, next) = (Guarded::start().await, Authority::new());
@@ -130,79 +185,80 @@ async fn certificates_are_renewed_under_traffic_and_nothing_is_lost() {
     etcd.confine(&[&fleet[..], &["--operator", "fleet-1", "--operator", "fleet-2"]].concat());
     let alpha = Provider::start("alpha").await.serving("m");
     let beta = Provider::start("beta").await.serving("m");
-    let folder = tempfile::tempdir().unwrap();
-    let admins = folder.path().join("admins.pem");
-    std::fs::copy(authority.ca(), &admins).unwrap();
-    let to_etcd = authority.issue("fleet-1");
-    let (to_probers, admin) = (authority.issue("reporter"), authority.issue("admin"));
-    let config = json!({
-        "node_id": "router-a",
-        "admin_tls": {"cert": admin[0], "key": admin[1], "client_ca": admins},
-        "evidence_tls": {"ca": authority.ca(), "cert": to_probers[0], "key": to_probers[1]},
-    });
-    let setup = Setup::new(&[&alpha, &beta]).etcd(std::slice::from_ref(&etcd.url));
-    let router = setup.config(overlay(config, etcd.entry(&to_etcd))).start().await;
-    let evidence = authority.issue("evidence");
-    let [cert, key, ca] =
-        [&evidence[0], &evidence[1], &authority.ca()].map(|path| path.to_str().unwrap().to_owned());
-    let flags = ["--listen", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
-    let flags = [&flags[..], &["--tls-client-ca", &ca]].concat();
-    let mut prober = etcd.prober(("a", "a"), [&alpha, &beta], &flags);
-    let (operations, _) = prober.told(listening).await;
-    let of_prober = async |name: &str, labels: &str| router::metric(operations, name, labels).await;
-    let heard = async || of_prober("trunkline_prober_evidence_routers", "").await == 1.0;
-    until("the router reports", heard).await;
-    let before = trusting(&router, &authority.ca(), &authority.issue("alice"));
+    let pair = Pair::start(&etcd, [&alpha, &beta], &authority.issue("evidence")).await;
+    let router = &pair.router;
+    until("the router reports", async || pair.is_heard().await).await;
+    let before = trusting(router, &authority.ca(), &authority.issue("alice"));
     before.sees(&["status"]);
     let load = Load::start(vec![router.client()], "m", 4, Duration::from_millis(5));
 
-    // Another user of etcd, another authority of the admin port, another witness.
-    authority.renew("fleet-2", &to_etcd);
-    authority.renew("reporter-2", &to_probers);
-    next.renew("admin", &admin);
+    // Another user of etcd, another authority of the admin port, the same witness.
+    authority.renew("fleet-2", &pair.to_etcd);
+    let _ = authority.issue("reporter");
+    next.renew("admin", &pair.admin);
     let both = [authority.ca(), next.ca()].map(|ca| std::fs::read_to_string(ca).unwrap());
-    std::fs::write(&admins, both.concat()).unwrap();
+    std::fs::write(&pair.admins, both.concat()).unwrap();
     router.process.hang_up();
     for purpose in ["etcd", "evidence", "admin"] {
-        reloaded(&router, purpose, "changed").await;
+        reloaded(router, purpose, "changed").await;
     }
-    let reports = || {
-        let lines = router.process.lines();
-        lines.iter().filter(|line| line.contains("reporting live traffic")).count()
-    };
-    until("the router reports as another", async || reports() == 2).await;
+    let reports = || pair.logged(&["reporting live traffic"]);
+    until("the router reports anew", async || reports() == 2).await;
     let _ = authority.issue("evidence");
-    prober.hang_up();
+    pair.prober.hang_up();
     let reloads = "trunkline_prober_certificate_reloads_total";
-    let taken_up = "purpose=\"evidence\",outcome=\"changed\"";
-    until("the prober has taken it up", async || of_prober(reloads, taken_up).await == 1.0).await;
+    let changed = "purpose=\"evidence\",outcome=\"changed\"";
+    let taken_up = async || pair.of_prober(reloads, changed).await == 1.0;
+    until("the prober has taken it up", taken_up).await;
 
     // The user of before is gone: what works now works as the other.
     etcd.etcdctl(&["user", "delete", "fleet-1"]);
-    let after = trusting(&router, &next.ca(), &next.issue("alice"));
-    let words = ["weight", "set", "endpoint/alpha/m", "50", "--reason", "x"];
-    let edited = after.reads(&words);
-    let revision = edited["revision"].to_string();
-    after.sees(&["wait", "--revision", &revision]);
+    let after = trusting(router, &next.ca(), &next.issue("alice"));
+    let edited = after.reads(&["weight", "set", "endpoint/alpha/m", "50", "--reason", "x"]);
+    after.sees(&["wait", "--revision", &edited["revision"].to_string()]);
     let told = before.is_told(1, &["status"]);
     assert!(told.contains("an authority that is not in"), "{told}");
 
     // Half of a pair, as when a file is being written.
-    std::fs::write(&to_etcd[0], "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
+    std::fs::write(&pair.to_etcd[0], "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
     router.process.hang_up();
-    reloaded(&router, "etcd", "refused").await;
-    let kept = |line: &String| line.contains("certificates kept") && line.contains("fleet-1.pem");
-    assert!(router.process.lines().iter().any(kept), "the log names the file");
+    reloaded(router, "etcd", "refused").await;
+    assert_eq!(pair.logged(&["certificates kept", "fleet-1.pem"]), 1, "the log names the file");
     after.sees(&["weight", "reset", "endpoint/alpha/m", "--reason", "x"]);
-    let (name, own) =
-        ("trunkline_certificate_expiry_timestamp_seconds", "\"etcd\",part=\"certificate\"");
-    let ends = router.metric(name, own).await;
+    let own = "purpose=\"etcd\",part=\"certificate\"";
+    let ends = router.metric("trunkline_certificate_expiry_timestamp_seconds", own).await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     assert!(ends > now, "{ends}");
-    assert!(heard().await);
+    assert!(pair.is_heard().await, "a renewed certificate is no second witness");
     load.stop_without_loss().await;
-    let silent = |line: &String| line.contains("the store does not answer");
-    assert!(!router.process.lines().iter().any(silent), "a renewal is no silence");
+    assert_eq!(pair.logged(&["the store does not answer"]), 0, "a renewal is no silence");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prober_with_a_wrong_certificate_is_named_in_the_log_of_its_routers() {
+    let (etcd, strangers) = (Guarded::start().await, Authority::new());
+    let alpha = Provider::start("alpha").await.serving("m");
+    let beta = Provider::start("beta").await.serving("m");
+    let shown = etcd.authority.issue_expired("evidence");
+    let mut pair = Pair::start(&etcd, [&alpha, &beta], &shown).await;
+    let named = |line: &str| line.contains("the prober cannot be told").then(|| line.to_owned());
+    let told = pair.router.process.told(named).await;
+    assert!(
+        told.contains("its certificate expired") && told.contains("\"prober\":\"a\""),
+        "{told}"
+    );
+    let wrong = [
+        (strangers.issue("evidence"), "an authority that is not in"),
+        (etcd.authority.issue_for_elsewhere("elsewhere"), "not for the name 127.0.0.1"),
+    ];
+    for (files, problem) in &wrong {
+        replace(&shown, files);
+        pair.prober.hang_up();
+        until(problem, async || pair.logged(&["the prober cannot be told", problem]) > 0).await;
+    }
+    let _ = etcd.authority.issue("evidence");
+    pair.prober.hang_up();
+    until("the router reports", async || pair.is_heard().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

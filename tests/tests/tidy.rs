@@ -96,7 +96,7 @@ fn a_forbidden_edge_is_found() {
     assert_eq!(found("trunkline-spec", "[target.'cfg(unix)'.dependencies]\ntokio = \"1\""), [4]);
     assert_eq!(found("router-node", "[dependencies]\n\netcd-client.workspace = true"), [5]);
     assert_eq!(found("health-prober", "[dev-dependencies]\nhyper-rustls.workspace = true"), [4]);
-    assert_eq!(found("admin-cli", "[dependencies]\ntrunkline-store.workspace = true"), [4]);
+    assert_eq!(found("admin-cli", "[dependencies]\ntrunkline-upstream.workspace = true"), [4]);
     assert_eq!(found("trunkline-new", "[dependencies]\ntrunkline-core.workspace = true"), [4]);
     assert!(found("trunkline-core", "[dev-dependencies]\nserde = \"1\"").is_empty());
     assert!(found("trunkline-store", "[dependencies]\netcd-client = \"0.21\"").is_empty());

@@ -31,6 +31,8 @@ const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 const BEFORE_THE_VALIDITY: usize = 3;
 /// Years of two digits below this one are of this century (RFC 5280, 4.1.2.5.1).
 const CENTURY_TURNS: u64 = 50;
+/// From 1 March of year 0 to 1 January 1970.
+const DAYS_TO_1970: u64 = 719_468;
 
 /// The URIs and then the common names of a certificate in DER; none of one that cannot be read.
 #[must_use]
@@ -61,13 +63,25 @@ fn seconds(kind: u8, text: &str) -> Option<u64> {
     let (month, day) = (at(0)?, at(2)?);
     let seconds = at(4)? * 3_600 + at(6)? * 60 + at(8)?;
     // Days since 1 March of year 0, the leap day being the last of its year, as in Howard Hinnant's
-    // "chrono-Compatible Low-Level Date Algorithms".
+    // "chrono-Compatible Low-Level Date Algorithms"; `moment` is the way back.
     let (year, month) =
         if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
     let leaps = year / 4 + year / 400 - year / 100;
     let days = year * 365 + leaps + (153 * month + 2) / 5 + day.checked_sub(1)?;
-    // 1 January 1970 is this many days after 1 March 0.
-    Some(days.checked_sub(719_468)? * 86_400 + seconds)
+    Some(days.checked_sub(DAYS_TO_1970)? * 86_400 + seconds)
+}
+
+/// A moment in seconds since 1970 as `2026-11-26 17:00 UTC`.
+pub(crate) fn moment(at_s: u64) -> String {
+    let (days, minutes) = (at_s / 86_400 + DAYS_TO_1970, at_s % 86_400 / 60);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (year * 365 + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month < 3);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
 /// The fields of a certificate after its version.
@@ -184,7 +198,9 @@ mod tests {
             let mut params = CertificateParams::new(vec!["router.test".to_owned()]).unwrap();
             params.not_after = rcgen::date_time_ymd(year, month, day);
             let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-            assert_eq!(expires_s(made.der()), Some(end_s), "{year}-{month}-{day}");
+            let date = format!("{year}-{month:02}-{day:02}");
+            assert_eq!(expires_s(made.der()), Some(end_s), "{date}");
+            assert_eq!(moment(end_s + 3_661), format!("{date} 01:01 UTC"));
         }
     }
 

@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::BoxError;
+use crate::certificate::moment;
 
 /// Where a server's identity lies. All files are PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +61,12 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// A certificate that came in the place of another has ended already.
-    #[error("{}: the certificate expired {ago_s} s ago", path.display())]
+    #[error("{}: the certificate expired at {}", path.display(), moment(*end_s))]
     Expired {
         /// The file.
         path: PathBuf,
-        /// How long ago, in seconds.
-        ago_s: u64,
+        /// When it ended, in seconds since 1970.
+        end_s: u64,
     },
     /// The key is another certificate's: one of the two files was replaced without the other.
     #[error("{} is not the key of {}", key.display(), certificate.display())]

@@ -148,9 +148,9 @@ impl<T: Send + Sync> Renew for Held<T> {
             return Ok(Look::Unchanged);
         }
         let loaded = load(&self.files, pem, self.make)?;
-        let ago_s = loaded.expiry.certificate_s.and_then(|end_s| now_s().checked_sub(end_s));
-        if let (Some(ago_s), Some((path, _))) = (ago_s, &self.files.identity) {
-            return Err(TlsError::Expired { path: path.clone(), ago_s });
+        let ended = loaded.expiry.certificate_s.filter(|end_s| *end_s <= now_s());
+        if let (Some(end_s), Some((path, _))) = (ended, &self.files.identity) {
+            return Err(TlsError::Expired { path: path.clone(), end_s });
         }
         self.current.send_replace(loaded);
         Ok(Look::Changed)

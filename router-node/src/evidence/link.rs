@@ -2,6 +2,7 @@
 //! from the store. What was collected while there was no stream is lost: it would be stale.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ impl Link {
     pub(super) async fn run(self) {
         let seed = format!("{}/{}", self.identity.node, self.prober);
         let mut rng = Rng::new(affinity_key(seed.as_bytes()));
-        let mut back_off_ms = BACK_OFF_MIN_MS;
+        let (mut back_off_ms, mut told) = (BACK_OFF_MIN_MS, None);
         loop {
             let collected = self.router.evidence.read();
             let began = Instant::now();
@@ -64,10 +65,7 @@ impl Link {
             };
             if let Err(error) = ended {
                 self.router.evidence.telemetry.stream_failed();
-                let explained = self.tls.as_ref().and_then(|tls| tls.files().explain(&*error));
-                let error = explained.unwrap_or_else(|| error.to_string());
-                let (prober, url) = (&self.prober, &self.url);
-                tracing::debug!(prober, url, error, "the stream of evidence to a prober failed");
+                self.tell(error.as_ref(), &mut told);
             }
             if began.elapsed() > Duration::from_millis(BACK_OFF_MAX_MS) {
                 back_off_ms = BACK_OFF_MIN_MS;
@@ -88,6 +86,21 @@ impl Link {
         let line = Line::new(self.identity.clone());
         let (pace, due, sign_at) = (PACE_DEFAULT, Instant::now(), Instant::now());
         Flow { link: self, line, answers, pace, due, sign_at }.run(collected, batches).await
+    }
+
+    /// Probers come and go, which needs no words in the log; a certificate that is wrong stays so until somebody reads
+    /// of it.
+    fn tell(&self, error: &(dyn Error + 'static), told: &mut Option<String>) {
+        let (prober, url) = (&self.prober, &self.url);
+        match self.tls.as_ref().and_then(|tls| tls.files().explain(error)) {
+            Some(error) if told.as_ref() != Some(&error) => {
+                tracing::warn!(prober, url, error, "the prober cannot be told what calls came to");
+                *told = Some(error);
+            }
+            _ => {
+                tracing::debug!(prober, url, %error, "the stream of evidence to a prober failed");
+            }
+        }
     }
 
     /// Waits until the identity that is in force when this is called is no longer.

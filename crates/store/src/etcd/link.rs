@@ -50,7 +50,8 @@ impl Link {
         // What is wrong with a certificate is told in words that name the file.
         let explain = |error: etcd_client::Error| {
             let files = options.tls.as_ref().map(|tls| tls.files());
-            let explained = files.zip(cause(&error)).and_then(|(files, why)| files.explain(why));
+            let explained =
+                files.zip(cause(&error)).and_then(|(files, why)| files.explain_first(why));
             explained.map_or_else(|| failure(error), StoreError::unavailable)
         };
         let greeting = async {
