@@ -1,6 +1,6 @@
 //! Certificates that are wrong are named, with the file to look at; certificates that are renewed are taken up by
 //! everything that uses them, and no call, no watch and no stream of evidence is lost.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
+#![expect(clippy::unwrap_used, reason = "fails its test on the spot")]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Identities in use: what was made of files, made anew when they change. The last good one stays in force.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -204,7 +204,7 @@ fn server_config(files: &Files, parts: Parts) -> Result<ServerConfig, TlsError> 
 }
 
 fn verifier(
-    ca: &PathBuf,
+    ca: &Path,
     roots: rustls::RootCertStore,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
