@@ -223,7 +223,8 @@ async fn certificates_are_renewed_under_traffic_and_nothing_is_lost() {
     std::fs::write(&pair.to_etcd[0], "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
     router.process.hang_up();
     reloaded(router, "etcd", "refused").await;
-    assert_eq!(pair.logged(&["certificates kept", "fleet-1.pem"]), 1, "the log names the file");
+    let kept = || pair.logged(&["certificates kept", "fleet-1.pem"]);
+    until("the log names the file", async || kept() == 1).await;
     after.sees(&["weight", "reset", "endpoint/alpha/m", "--reason", "x"]);
     let own = "purpose=\"etcd\",part=\"certificate\"";
     let ends = router.metric("trunkline_certificate_expiry_timestamp_seconds", own).await;

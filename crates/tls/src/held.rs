@@ -76,7 +76,7 @@ impl Held<ServerConfig> {
     /// # Errors
     /// When one is missing, is not PEM, or they do not go together.
     pub fn load(purpose: &'static str, files: TlsFiles) -> Result<Arc<Self>, TlsError> {
-        Self::held(purpose, files.into(), server_config)
+        Self::of_files(purpose, files.into(), server_config)
     }
 }
 
@@ -86,7 +86,7 @@ impl Held<()> {
     /// # Errors
     /// When one is missing, is not PEM, or they do not go together.
     pub fn load(purpose: &'static str, files: ClientFiles) -> Result<Arc<Self>, TlsError> {
-        Self::held(purpose, files.into(), |_, _| Ok(()))
+        Self::of_files(purpose, files.into(), |_, _| Ok(()))
     }
 
     /// Where its files are.
@@ -98,7 +98,7 @@ impl Held<()> {
 }
 
 impl<T> Held<T> {
-    fn held(
+    fn of_files(
         purpose: &'static str,
         files: Files,
         make: fn(&Files, Parts) -> Result<T, TlsError>,
