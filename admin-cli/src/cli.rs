@@ -1,5 +1,6 @@
 //! The command line: verbs, targets, flags. What they do is in `commands`.
 
+mod bootstrap;
 mod canary;
 mod contexts;
 mod document;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use bootstrap::{BootstrapEtcdArgs, BootstrapVerb, DoctorArgs, EtcdArgs};
 pub use canary::{CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Rule};
 pub use contexts::{ContextSetArgs, ContextVerb, ManArgs};
 pub use document::{
@@ -123,7 +125,10 @@ pub enum Verb {
     Wait(WaitArgs),
     /// Look for what is wrong, and say what to do about it
     #[command(visible_alias = "check")]
-    Doctor,
+    Doctor(DoctorArgs),
+    /// Set up what a cluster needs before its first router starts
+    #[command(subcommand)]
+    Bootstrap(BootstrapVerb),
     /// Watch providers and routers live
     Top(TopArgs),
     /// Make, list and revoke API keys

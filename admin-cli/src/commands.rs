@@ -1,5 +1,6 @@
 //! The verbs, one a file. Each asks the admin API and renders its answer.
 
+pub mod bootstrap;
 pub mod canary;
 pub mod catalog;
 pub mod completion;

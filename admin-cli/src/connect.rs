@@ -9,6 +9,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
+use trunkline_tls::ClientFiles;
 
 use crate::Failure;
 use crate::cli::Connection;
@@ -54,10 +55,27 @@ pub async fn connect(flags: &Connection) -> Result<Admin, Failure> {
     }
     let channel = endpoint.connect().await.map_err(|e| Failure::Unreachable {
         endpoint: to.endpoint.clone(),
-        reason: innermost(&e),
+        reason: explained(to, &e).unwrap_or_else(|| innermost(&e)),
     })?;
     let client = AdminServiceClient::with_interceptor(channel, WithKey(key));
     Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
+}
+
+/// The failure in better words, when it came of certificates: a router that refuses ours says so only after the
+/// connection is made, in answer to the first call.
+pub fn refused(flags: &Connection, failure: Failure) -> Failure {
+    let Failure::Status(status) = &failure else { return failure };
+    let Ok(to) = contexts::resolve(flags) else { return failure };
+    match explained(&to, status.as_ref()) {
+        Some(reason) => Failure::Unreachable { endpoint: to.endpoint, reason },
+        None => failure,
+    }
+}
+
+/// What a failed handshake means, in words that name the file.
+fn explained(to: &Reach, error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let identity = to.cert.clone().zip(to.cert_key.clone());
+    ClientFiles { ca: to.ca.clone()?, identity }.explain_first(error)
 }
 
 fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Failure> {

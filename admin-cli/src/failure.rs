@@ -28,6 +28,9 @@ pub enum Failure {
     /// A document is wrong.
     #[error("{0}")]
     Invalid(String),
+    /// etcd did not do it, or could not be reached.
+    #[error("etcd: {0}")]
+    Etcd(String),
     /// A safety rule is against it.
     #[error("{0}")]
     Refused(String),
@@ -55,6 +58,7 @@ impl Failure {
             Self::Unreachable { .. }
             | Self::Absent(_)
             | Self::Invalid(_)
+            | Self::Etcd(_)
             | Self::Found(_)
             | Self::Output(_) => 1,
             Self::Usage(_) => 2,

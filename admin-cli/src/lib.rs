@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod connect;
 mod contexts;
+mod etcd;
 mod failure;
 mod import;
 mod render;
@@ -28,10 +29,14 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Verb::Schema(args) => commands::schema::run(&args, format, out),
         Verb::Import(verb) => commands::import::run(&verb, format, out),
         Verb::Context(verb) => commands::contexts::run(&verb, to, format, out),
+        Verb::Bootstrap(verb) => commands::bootstrap::run(&verb, format, out).await,
         Verb::Man(args) => commands::man::run(&args, out),
         Verb::Policy(verb) => commands::policy::run(to, verb, format, out).await,
         Verb::Catalog(verb) => commands::catalog::run(to, verb, format, out).await,
-        verb => ask(&mut connect::connect(to).await?, verb, format, out).await,
+        verb => {
+            let asked = ask(&mut connect::connect(to).await?, verb, format, out).await;
+            asked.map_err(|failure| connect::refused(to, failure))
+        }
     }
 }
 
@@ -49,7 +54,7 @@ async fn ask(
         Verb::Explain(args) => commands::explain::run(admin, args, format, out).await,
         Verb::Dataflow(args) => commands::dataflow::run(admin, args, format, out).await,
         Verb::Wait(args) => commands::wait::run(admin, args, format, out).await,
-        Verb::Doctor => commands::doctor::run(admin, format, out).await,
+        Verb::Doctor(args) => commands::doctor::run(admin, &args, format, out).await,
         Verb::Top(args) => commands::top::run(admin, args, format, out).await,
         verb => edit(admin, verb, format, out).await,
     }

@@ -15,10 +15,10 @@ use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::readiness::{Guard, Readiness};
 use trunkline_runtime::server::{self, ServerOptions};
 use trunkline_runtime::telemetry::{init_logs, init_metrics};
-use trunkline_runtime::tls::{ServerTls, TlsFiles};
-use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
+use trunkline_runtime::tls::{ClientTls, Renew, ServerTls};
+use trunkline_runtime::{BoxError, Shutdown, Tasks, renewal, signals};
 use trunkline_store::keys::ROOT;
-use trunkline_store::{Change, Etcd, Store, StoreError};
+use trunkline_store::{Change, Etcd, EtcdOptions, Store, StoreError};
 use trunkline_upstream::Transport;
 
 use crate::config::{Cli, ProberConfig};
@@ -63,20 +63,30 @@ pub async fn process(cli: Cli) -> Result<(), BoxError> {
         Some(port) => {
             let listener = bind("--listen", port.listen).await?;
             config.address = cli.advertised(&port, listener.local_addr()?);
-            Some((listener, port.tls))
+            Some((listener, port.tls.map(|files| ServerTls::load("evidence", files)).transpose()?))
         }
         None => None,
     };
     tracing::info!(ops = %listener.local_addr()?, evidence = config.address, "listening");
-    let store: Arc<dyn Store> = Arc::new(Etcd::new(cli.store())?);
+    let tls = cli.etcd_tls().map(|files| ClientTls::load("etcd", files)).transpose()?;
+    let members = cli.etcd_endpoints.clone();
+    let store = Arc::new(Etcd::new(EtcdOptions { members, tls: tls.clone() })?);
+    let mut identities: Vec<Arc<dyn Renew>> = Vec::new();
+    identities.extend(tls.map(|tls| tls as Arc<dyn Renew>));
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let prober = Prober::new(&config, store, Some(readiness.guard("joined")))?;
     let (sender, evidence) = mailbox();
     let mut tasks = Tasks::new(shutdown.clone());
     if let Some(port) = port {
+        identities.extend(port.1.clone().map(|tls| tls as Arc<dyn Renew>));
         let intake = Intake::new(sender, Telemetry::new(&config.id), shutdown.clone());
-        serve_evidence(&mut tasks, port, intake, &shutdown)?;
+        serve_evidence(&mut tasks, port, intake, &shutdown);
     }
+    let told = Telemetry::new(&config.id);
+    let tell = move |identity: &dyn Renew, outcome| {
+        told.certificates(identity.purpose(), identity.expiry(), outcome);
+    };
+    tasks.spawn("certificates", renewal::watch(identities, tell, shutdown.clone()));
     tasks.spawn("prober", prober.run(evidence, shutdown.clone()));
     tasks.spawn("metrics upkeep", metrics.clone().keep_up(shutdown.clone()));
     let routes = OpsRoutes { readiness, metrics, extra: Vec::new() };
@@ -93,18 +103,13 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, BoxError> 
 /// Serves the port where routers bring evidence.
 fn serve_evidence(
     tasks: &mut Tasks,
-    (listener, tls): (TcpListener, Option<TlsFiles>),
+    (listener, tls): (TcpListener, Option<Arc<ServerTls>>),
     intake: Intake,
     shutdown: &Shutdown,
-) -> Result<(), BoxError> {
-    let tls = tls.map(ServerTls::load).transpose()?;
-    if let Some(tls) = &tls {
-        tasks.spawn("certificates", Arc::clone(tls).watch(shutdown.clone()));
-    }
+) {
     let options = ServerOptions { limits: intake::limits(), tls, spawner: tasks.spawner() };
     let make = move |peer: &server::Peer| TowerToHyperService::new(intake.of(peer));
     tasks.spawn("evidence", server::serve(listener, options, make, shutdown.clone()));
-    Ok(())
 }
 
 /// Something that was under way has ended.

@@ -1,9 +1,7 @@
 //! `health-prober --check`: whether a prober could start with its flags. It opens no port and asks no store.
 
-use std::path::Path;
-
-use trunkline_runtime::tls::ServerTls;
-use trunkline_store::Etcd;
+use trunkline_runtime::tls::{ClientTls, ServerTls};
+use trunkline_store::{Etcd, EtcdOptions};
 
 use crate::config::Cli;
 
@@ -16,32 +14,27 @@ pub fn check(cli: &Cli) -> anyhow::Result<()> {
     if let Err(error) = cli.prober() {
         mistakes.push(error.to_string());
     }
-    if let Err(error) = Etcd::new(cli.store()) {
-        mistakes.push(format!("--etcd-endpoints: {error}"));
+    let tls = cli.etcd_tls().map(|files| ClientTls::load("etcd", files)).transpose();
+    match tls {
+        Err(error) => mistakes.push(format!("--etcd-ca, --etcd-cert, --etcd-key: {error}")),
+        Ok(tls) => {
+            let members = cli.etcd_endpoints.clone();
+            if let Err(error) = Etcd::new(EtcdOptions { members, tls }) {
+                mistakes.push(format!("--etcd-endpoints: {error}"));
+            }
+        }
     }
-    let files = [
-        ("--etcd-ca", &cli.etcd_ca),
-        ("--etcd-cert", &cli.etcd_cert),
-        ("--etcd-key", &cli.etcd_key),
-    ];
-    for (flag, file) in files {
-        mistakes.extend(file.as_deref().and_then(|file| unreadable(flag, file)));
-    }
-    match cli.evidence_port() {
+    match cli.evidence_port().map(|port| port.and_then(|port| port.tls)) {
         Err(error) => mistakes.push(error.to_string()),
-        Ok(port) => {
-            if let Some(Err(error)) = port.and_then(|port| port.tls).map(ServerTls::load) {
+        Ok(files) => {
+            let loaded = files.map(|files| ServerTls::load("evidence", files));
+            if let Some(Err(error)) = loaded {
                 mistakes.push(format!("--tls-cert, --tls-key, --tls-client-ca: {error}"));
             }
         }
     }
     anyhow::ensure!(mistakes.is_empty(), mistakes.join("\n"));
     Ok(())
-}
-
-fn unreadable(flag: &str, file: &Path) -> Option<String> {
-    let error = std::fs::File::open(file).err()?;
-    Some(format!("{flag}: `{}` cannot be read: {error}", file.display()))
 }
 
 #[cfg(test)]
@@ -57,6 +50,12 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_none_is_named() {
+        let said = checked(&["--etcd-endpoints", "etcd-0"]).unwrap_err();
+        assert!(said.starts_with("--etcd-endpoints: "), "{said}");
+    }
+
+    #[test]
     fn flags_that_a_prober_could_start_with_are_in_order() {
         assert_eq!(checked(&["--etcd-endpoints", "http://etcd-0:2379"]), Ok(()));
     }
@@ -68,7 +67,7 @@ mod tests {
         let others = ["--etcd-endpoints", "http://etcd-0:2379", "--listen", "0.0.0.0:7000"];
         let said = checked(&[&files[..], &others].concat()).unwrap_err();
         let mistakes: Vec<&str> = said.lines().collect();
-        let flags = ["--etcd-endpoints", "--etcd-ca", "--etcd-cert", "--etcd-key", "--listen"];
+        let flags = ["--etcd-ca, --etcd-cert, --etcd-key: ", "--listen"];
         assert_eq!(mistakes.len(), flags.len(), "{said}");
         for (mistake, flag) in mistakes.iter().zip(flags) {
             assert!(mistake.starts_with(flag), "{said}");

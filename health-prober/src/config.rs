@@ -11,9 +11,8 @@ use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::{ProberId, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_runtime::telemetry::LogFormat;
-use trunkline_runtime::tls::TlsFiles as ServerFiles;
+use trunkline_runtime::tls::{ClientFiles, TlsFiles};
 use trunkline_store::keys::Segment;
-use trunkline_store::{EtcdOptions, TlsFiles};
 use trunkline_upstream::Credential;
 
 /// What the probes of one endpoint may cost in a day, all its observers' together.
@@ -169,7 +168,7 @@ pub struct EvidencePort {
     /// Where it is.
     pub listen: SocketAddr,
     /// Its identity; `None` for plain text.
-    pub tls: Option<ServerFiles>,
+    pub tls: Option<TlsFiles>,
 }
 
 impl Cli {
@@ -208,7 +207,7 @@ impl Cli {
         );
         let files = self.tls_cert.clone().zip(self.tls_key.clone());
         let client_ca = self.tls_client_ca.clone();
-        let tls = files.map(|(certificate, key)| ServerFiles { certificate, key, client_ca });
+        let tls = files.map(|(certificate, key)| TlsFiles { certificate, key, client_ca });
         match &self.address {
             Some(url) => {
                 let scheme = if tls.is_some() { "https://" } else { "http://" };
@@ -232,14 +231,10 @@ impl Cli {
         self.address.clone().unwrap_or_else(|| format!("{scheme}://{bound}"))
     }
 
-    /// Where the store is.
-    pub fn store(&self) -> EtcdOptions {
-        let files = (self.etcd_ca.clone(), self.etcd_cert.clone(), self.etcd_key.clone());
-        let tls = match files {
-            (Some(ca), Some(cert), Some(key)) => Some(TlsFiles { ca, cert, key }),
-            _ => None,
-        };
-        EtcdOptions { members: self.etcd_endpoints.clone(), tls }
+    /// Who we are to the store; `None` for no TLS.
+    pub fn etcd_tls(&self) -> Option<ClientFiles> {
+        let identity = self.etcd_cert.clone().zip(self.etcd_key.clone());
+        self.etcd_ca.clone().map(|ca| ClientFiles { ca, identity })
     }
 }
 
@@ -295,7 +290,7 @@ mod tests {
         let config = cli.prober().unwrap();
         assert_eq!((config.id.as_str(), config.zone.as_str()), ("p1", "a"));
         assert_eq!((config.endpoint_daily, config.cluster_daily), (ENDPOINT_DAILY, CLUSTER_DAILY));
-        assert_eq!(cli.store().members.len(), 2);
+        assert_eq!((cli.etcd_endpoints.len(), cli.etcd_tls()), (2, None));
     }
 
     #[test]

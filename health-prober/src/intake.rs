@@ -17,6 +17,7 @@ use trunkline_proto::health::v1::{
 };
 use trunkline_runtime::Shutdown;
 use trunkline_runtime::server::{Peer, ServerLimits};
+use trunkline_runtime::tls::certificate;
 
 use crate::evidence::{EvidenceSender, Interest, read};
 use crate::telemetry::Telemetry;
@@ -49,11 +50,18 @@ impl Intake {
     /// The service of a connection from `peer`. A router that shows a certificate is known by it, whatever
     /// names it gives itself: one certificate is one witness.
     pub fn of(&self, peer: &Peer) -> HealthEvidenceServiceServer<Self> {
-        let proof = peer.certificate.as_ref().map(|certificate| affinity_key(certificate.as_ref()));
-        let proven = proof.map(|proof| RouterId::new(&format!("certificate-{proof:016x}")));
+        let proven = peer.certificate.as_ref().map(|certificate| witness(certificate));
         HealthEvidenceServiceServer::new(Self { proven, ..self.clone() })
             .max_decoding_message_size(MESSAGE_MAX_BYTES)
     }
+}
+
+/// The witness that a certificate stands for: by its common name, so that a renewed one is the same witness and not
+/// a second; by all of it when it has no name.
+fn witness(certificate: &[u8]) -> RouterId {
+    let name = certificate::names(certificate).pop();
+    let proof = affinity_key(name.as_ref().map_or(certificate, |name| name.as_bytes()));
+    RouterId::new(&format!("certificate-{proof:016x}"))
 }
 
 /// The bounds of the port.

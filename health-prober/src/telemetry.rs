@@ -11,6 +11,8 @@ use trunkline_core::money::PicoUsd;
 use trunkline_core::observation::Vote;
 use trunkline_core::voter::{Level, LocalHealth};
 use trunkline_runtime::catalogue::{Kind, Metric};
+use trunkline_runtime::renewal::Outcome;
+use trunkline_runtime::tls::Expiry;
 use trunkline_store::StoreError;
 
 use crate::probe::Report;
@@ -32,6 +34,8 @@ const EVIDENCE_BATCHES: &str = "trunkline_prober_evidence_batches_total";
 const EVIDENCE_CALLS: &str = "trunkline_prober_evidence_calls_total";
 const EVIDENCE_LOST: &str = "trunkline_prober_evidence_lost_total";
 const EVIDENCE_ROUTERS: &str = "trunkline_prober_evidence_routers";
+const CERTIFICATE_EXPIRY: &str = "trunkline_prober_certificate_expiry_timestamp_seconds";
+const CERTIFICATE_RELOADS: &str = "trunkline_prober_certificate_reloads_total";
 
 /// All metrics of a prober. Every one has the prober's name for a label, because a development router runs
 /// several in one process.
@@ -117,6 +121,18 @@ pub const CATALOGUE: &[Metric] = &[
         "Batches of evidence that found the mailbox full.",
     ),
     Metric::new(EVIDENCE_ROUTERS, Kind::Gauge, &["prober"], "Routers that report to this prober."),
+    Metric::new(
+        CERTIFICATE_EXPIRY,
+        Kind::Gauge,
+        &["prober", "purpose", "part"],
+        "When what is in force ends, in seconds since 1970: the first of a certificate's chain, the last of the authorities (part ca). Purposes: evidence, etcd.",
+    ),
+    Metric::new(
+        CERTIFICATE_RELOADS,
+        Kind::Counter,
+        &["prober", "purpose", "outcome"],
+        "Looks at certificate files that found something new: changed, or refused because it is of no use; then the old ones stay in force.",
+    ),
 ];
 
 /// Tells the recorder what every metric means. Once in a process, after the recorder is installed.
@@ -240,6 +256,23 @@ impl Telemetry {
     /// So many routers report.
     pub fn evidence_routers(&self, routers: u32) {
         self.evidence_routers.set(f64::from(routers));
+    }
+
+    /// Somebody looked at the files of a certificate.
+    pub fn certificates(&self, purpose: &'static str, expiry: Expiry, outcome: Outcome) {
+        for (part, end_s) in [("certificate", expiry.certificate_s), ("ca", expiry.ca_s)] {
+            let (prober, Some(end_s)) = (self.prober.clone(), end_s) else { continue };
+            gauge!(CERTIFICATE_EXPIRY, "prober" => prober, "purpose" => purpose, "part" => part)
+                .set(end_s as f64);
+        }
+        let count = |outcome: &'static str, by| {
+            let prober = self.prober.clone();
+            counter!(CERTIFICATE_RELOADS, "prober" => prober, "purpose" => purpose, "outcome" => outcome)
+                .increment(by);
+        };
+        // Both series are there from the start, so that a first increase is one.
+        count("changed", u64::from(outcome == Outcome::Changed));
+        count("refused", u64::from(outcome == Outcome::Refused));
     }
 
     /// How the prober does, and how it votes.

@@ -56,7 +56,7 @@ use trunkline_proto::admin::v1::{
     RestoreModelResponse, RevokeKeyRequest, RevokeKeyResponse, WithdrawModelRequest,
     WithdrawModelResponse,
 };
-use trunkline_runtime::tls::TlsFiles;
+use trunkline_runtime::tls::ServerTls;
 use trunkline_store::port::Store;
 
 pub(crate) use keys::NewKey;
@@ -75,7 +75,7 @@ pub struct Admin {
     store: Arc<dyn Store>,
     identity: Identity,
     /// How other routers' admin APIs are spoken to; `None` for plain text.
-    peer_tls: Option<TlsFiles>,
+    peer_tls: Option<Arc<ServerTls>>,
     /// One edit at a time through this router: they would only undo each other's reading.
     edits: Arc<Semaphore>,
 }
@@ -87,7 +87,7 @@ impl Admin {
     }
 
     /// Speaks to other routers with the identity that this one's own admin port has.
-    pub fn with_peer_tls(self, tls: Option<TlsFiles>) -> Self {
+    pub fn with_peer_tls(self, tls: Option<Arc<ServerTls>>) -> Self {
         Self { peer_tls: tls, ..self }
     }
 

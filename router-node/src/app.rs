@@ -15,13 +15,13 @@ use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
 use trunkline_store::port::Store;
 use trunkline_store::{
     DiskSnapshot, Embedded, Etcd, EtcdOptions, Limits as StoreLimits, StoreError,
-    TlsFiles as EtcdFiles,
 };
 
 use crate::admin::Admin;
 use crate::admin::keeper;
 use crate::census::{self, Census};
-use crate::config::{Config, Documents, EtcdTls, LogLevel, StoreConfig};
+use crate::certificates::Certificates;
+use crate::config::{Config, Documents, LogLevel, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
 use crate::generations::{Background, Outlets};
@@ -117,18 +117,20 @@ pub async fn serve(config: Config) -> Result<(), BoxError> {
     let observability = Observability::start(&config)?;
     let listeners = Listeners::bind(config.listen, config.ops, config.admin).await?;
     let documents = config.bootstrap.read()?;
-    let store = open_store(&config.store).await?;
+    let certificates = Certificates::load(&config)?;
+    let store = open_store(&config.store, &certificates).await?;
     let filled = timeout(BOOT_PATIENCE, serve::bootstrap(store.as_ref(), &documents)).await;
     let away = match filled {
         Ok(Err(error)) if !is_away(&error) => return Err(error.into()),
         Ok(filled) => filled.is_err(),
         Err(_) => true,
     };
-    let mut running = start(&config, listeners, store, &observability).await?;
+    let mut running = start(&config, listeners, store, &observability, &certificates).await?;
     if away {
         let (store, shutdown) = (Arc::clone(&running.store), running.shutdown.clone());
         running.tasks.spawn("bootstrap", fill_later(store, documents, shutdown));
     }
+    running.tasks.spawn("certificates", certificates.watch(running.shutdown.clone()));
     running.tasks.spawn("signals", signals(running.shutdown.clone()));
     running.join().await
 }
@@ -165,23 +167,19 @@ async fn fill_later(
 ///
 /// # Errors
 /// When it cannot be opened.
-pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, BoxError> {
+pub async fn open_store(
+    config: &StoreConfig,
+    certificates: &Certificates,
+) -> Result<Arc<dyn Store>, BoxError> {
     match config {
         StoreConfig::Embedded { dir } => {
             Ok(Arc::new(Embedded::open(dir, StoreLimits::default()).await?))
         }
-        StoreConfig::Etcd { endpoints, tls, .. } => Ok(Arc::new(Etcd::new(EtcdOptions {
+        StoreConfig::Etcd { endpoints, .. } => Ok(Arc::new(Etcd::new(EtcdOptions {
             members: endpoints.clone(),
-            tls: tls.as_ref().map(etcd_files).transpose()?,
+            tls: certificates.etcd.clone(),
         })?)),
     }
-}
-
-fn etcd_files(tls: &EtcdTls) -> Result<EtcdFiles, BoxError> {
-    let identity = tls.identity.clone();
-    let (cert, key) = identity
-        .ok_or("store.etcd.tls: name `cert` and `key`: etcd knows its users by certificate")?;
-    Ok(EtcdFiles { ca: tls.ca.clone(), cert, key })
 }
 
 /// Starts every task of a router.
@@ -193,6 +191,7 @@ pub async fn start(
     listeners: Listeners,
     store: Arc<dyn Store>,
     observability: &Observability,
+    certificates: &Certificates,
 ) -> Result<Running, BoxError> {
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let mut tasks = Tasks::new(shutdown.clone());
@@ -225,7 +224,7 @@ pub async fn start(
         router: Arc::clone(&router),
         store: Arc::clone(&store),
         identity: identity.clone(),
-        tls: config.evidence_tls.clone(),
+        tls: certificates.evidence.clone(),
     };
     tell_probers(&mut tasks, reporter, &shutdown);
     tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
@@ -240,11 +239,13 @@ pub async fn start(
     let (metrics, extra) = (observability.metrics.clone(), show(&mut tasks, page, &shutdown));
     let routes = OpsRoutes { readiness, metrics, extra };
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
-    serve_public(&mut tasks, config, listeners.public, &router, &shutdown)?;
+    let public = (listeners.public, certificates.public.clone());
+    serve_public(&mut tasks, config, public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
-    let api = api.with_peer_tls(config.admin_tls.clone());
+    let api = api.with_peer_tls(certificates.admin.clone());
     tasks.spawn("drains", keeper::keep(api.clone(), shutdown.clone()));
-    serve_admin(&mut tasks, config, listeners.admin, api, &shutdown)?;
+    let admin_port = (listeners.admin, certificates.admin.clone());
+    serve_admin(&mut tasks, config, admin_port, api, &shutdown);
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
     let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;

@@ -19,10 +19,8 @@ use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::Zone;
 use trunkline_core::policy::Role;
 use trunkline_runtime::telemetry::LogFormat;
-use trunkline_runtime::tls::TlsFiles;
+use trunkline_runtime::tls::{ClientFiles, TlsFiles};
 use trunkline_spec::{Problems, load};
-
-use crate::evidence::link::ProberTls;
 
 pub use bootstrap::{Documents, Written, check};
 pub use cli::{Cli, DemoArgs, DevArgs, KeyArgs, LocalPorts, ServeArgs};
@@ -61,7 +59,7 @@ pub struct Config {
     /// Roles on the admin API beside those of the keys' own records, by `key/ID` or `cert/NAME`.
     pub admin_roles: BTreeMap<String, Role>,
     /// TLS to probers that ask for it.
-    pub evidence_tls: Option<ProberTls>,
+    pub evidence_tls: Option<ClientFiles>,
     /// Documents for a store that has none.
     pub bootstrap: Bootstrap,
     /// The secret that keys are hashed with; `None` for no pepper.
@@ -93,7 +91,7 @@ pub enum StoreConfig {
         /// Where its members listen, as URLs.
         endpoints: Vec<String>,
         /// Who we are to it; `None` for no TLS.
-        tls: Option<EtcdTls>,
+        tls: Option<ClientFiles>,
         /// Where what was understood of it is kept, for a start while it is away; `None` for nowhere.
         snapshot_dir: Option<PathBuf>,
     },
@@ -108,15 +106,6 @@ impl StoreConfig {
             Self::Etcd { .. } => None,
         }
     }
-}
-
-/// How to speak TLS to etcd. All files are PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EtcdTls {
-    /// Who signed etcd's certificates.
-    pub ca: PathBuf,
-    /// Our certificate and its key; `None` when etcd asks for none.
-    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// Documents for a store that has none.

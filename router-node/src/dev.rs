@@ -17,6 +17,7 @@ use trunkline_spec::{keys, policy};
 use trunkline_store::port::{Expect, Store};
 
 use crate::app::{self, Listeners, Observability, Running};
+use crate::certificates::Certificates;
 use crate::config::{Config, Dev, DevArgs, Drain, ServeArgs, StoreConfig};
 use crate::evidence::local;
 use crate::fold::{CATALOG, KEYS, POLICY};
@@ -64,10 +65,11 @@ pub async fn start(
     observability: &Observability,
 ) -> Result<(Running, Vec<String>), BoxError> {
     let listeners = Listeners::bind(config.listen, config.ops, config.admin).await?;
-    let store = app::open_store(&config.store).await?;
+    let certificates = Certificates::default();
+    let store = app::open_store(&config.store, &certificates).await?;
     let (document, notes) = catalog::document(dev, sims).await?;
     fill(store.as_ref(), dev, &document).await?;
-    let mut running = app::start(config, listeners, store, observability).await?;
+    let mut running = app::start(config, listeners, store, observability, &certificates).await?;
     start_probers(&mut running);
     Ok((running, notes))
 }

@@ -31,6 +31,7 @@ pub mod view;
 
 pub mod admin;
 pub mod app;
+pub mod certificates;
 pub mod config;
 pub mod demo;
 pub mod dev;

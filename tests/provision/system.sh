@@ -14,6 +14,8 @@ command -v curl >/dev/null || missing+=(curl)
 [ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 # Units of systemd are checked by its own tool.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
+# deploy/tls/ca makes certificates with it.
+command -v openssl >/dev/null || missing+=(openssl)
 # The status page is looked at in it.
 command -v chromium >/dev/null || missing+=(chromium)
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -27,10 +28,13 @@ impl Authority {
     #[must_use]
     pub fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        // Two authorities of one name would be taken for one another, and only their signatures differ.
+        let name = format!("authority of {}", folder.path().display());
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).expect("a certificate");
-        let folder = tempfile::tempdir().expect("a temporary folder");
         write(&folder.path().join("ca.pem"), &certificate.pem());
         Self { issuer: Issuer::new(params, key), folder }
     }
@@ -41,17 +45,49 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    /// A certificate for a part on this machine, with that common name, and its key.
+    /// A certificate for a part on this machine, with that common name, and its key. Issued again, it takes the
+    /// place of the one before, as a renewal does.
     ///
     /// # Panics
     /// When there is no room for files.
     #[must_use]
     pub fn issue(&self, name: &str) -> [PathBuf; 2] {
+        self.issue_as(name, |_| {})
+    }
+
+    /// The same, but it has ended.
+    #[must_use]
+    pub fn issue_expired(&self, name: &str) -> [PathBuf; 2] {
+        self.issue_as(name, |params| params.not_after = date_time_ymd(2020, 2, 29))
+    }
+
+    /// The same, but it is for another machine.
+    ///
+    /// # Panics
+    /// Never: the name is one.
+    #[must_use]
+    pub fn issue_for_elsewhere(&self, name: &str) -> [PathBuf; 2] {
+        let elsewhere = "elsewhere.test".try_into().expect("a name");
+        self.issue_as(name, |params| params.subject_alt_names = vec![SanType::DnsName(elsewhere)])
+    }
+
+    /// Puts a certificate with that common name, and its key, in the place of those in these files.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn renew(&self, name: &str, files: &[PathBuf; 2]) {
+        for (from, to) in self.issue(name).iter().zip(files) {
+            std::fs::copy(from, to).expect("a file is copied");
+        }
+    }
+
+    fn issue_as(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> [PathBuf; 2] {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let paths = ["pem", "key"].map(|kind| self.folder.path().join(format!("{name}.{kind}")));
         let [certificate_file, key_file] = &paths;

@@ -27,6 +27,9 @@ pub mod abuse;
 #[expect(clippy::expect_used, reason = "fails its test on the spot")]
 pub mod authority;
 
+#[expect(clippy::expect_used, reason = "fails its test on the spot")]
+pub mod guarded;
+
 #[expect(clippy::expect_used, clippy::panic, reason = "fails its test on the spot")]
 pub mod process;
 

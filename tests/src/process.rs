@@ -86,6 +86,11 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
+    /// SIGHUP: it looks at its certificates.
+    pub fn hang_up(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
     /// SIGKILL; it is gone when this returns.
     pub fn kill(&mut self) {
         // It may have ended by itself; either way nothing is left to do.

@@ -1,113 +1,35 @@
 //! A cluster on an etcd that wants certificates and has access control on: every part works with its own, and
 //! nobody speaks in another's name.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
 
-#![expect(clippy::expect_used, reason = "fails its test on the spot")]
-
-use std::path::Path;
-use std::process::Command;
-
-use serde_json::json;
-use tempfile::TempDir;
-use trunkline_store::keys::{PROBERS, ROOT, SPEND};
-use trunkline_store::{Etcd, EtcdOptions, Store, TlsFiles};
-use trunkline_tests::authority::Authority;
-use trunkline_tests::cluster::{Port, Table, Verdict, until};
-use trunkline_tests::json::chat;
-use trunkline_tests::process::{Process, beside, etcd_program};
+use serde_json::{Value, json};
+use trunkline_store::Store;
+use trunkline_store::keys::{PROBERS, SPEND};
+use trunkline_tests::cluster::{Table, Verdict, until};
+use trunkline_tests::guarded::Guarded;
+use trunkline_tests::json::{chat, overlay};
+use trunkline_tests::operator::Operator;
 use trunkline_tests::provider::Provider;
 use trunkline_tests::router::Setup;
 
 /// A key with a limit that it does not reach.
 const SPENDER: &str = "tl_spender0_with-a-limit";
 
-/// One member of etcd that only talks to clients with a certificate.
-struct Guarded {
-    authority: Authority,
-    url: String,
-    _ports: [Port; 2],
-    _process: Process,
-    _folder: TempDir,
-}
-
-impl Guarded {
-    async fn start() -> Self {
-        let (authority, ports) = (Authority::new(), [Port::hold(), Port::hold()]);
-        let [clients, peers] = [&ports[0], &ports[1]].map(|port| port.address);
-        let (url, peers) = (format!("https://{clients}"), format!("http://{peers}"));
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let [cert, key] = authority.issue("etcd");
-        let mut command = Command::new(etcd_program());
-        command.arg("--data-dir").arg(folder.path()).args(["--name", "one", "--log-level", "warn"]);
-        command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
-        command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-        command.args(["--initial-cluster", &format!("one={peers}"), "--client-cert-auth"]);
-        command.arg("--trusted-ca-file").arg(authority.ca());
-        command.arg("--cert-file").arg(cert).arg("--key-file").arg(key);
-        let process = Process::start("etcd", &mut command);
-        let etcd = Self { authority, url, _ports: ports, _process: process, _folder: folder };
-        let store = etcd.store();
-        until("etcd serves", async || store.list(ROOT).await.is_ok()).await;
-        etcd
-    }
-
-    /// As its administrator.
-    fn store(&self) -> Etcd {
-        let [cert, key] = self.authority.issue("root");
-        let tls = Some(TlsFiles { ca: self.authority.ca(), cert, key });
-        Etcd::new(EtcdOptions { members: vec![self.url.clone()], tls }).expect("a member's address")
-    }
-
-    /// Runs the script that operators run.
-    fn access(&self, words: &[&str]) {
-        let [cert, key] = self.authority.issue("root");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut command = Command::new(root.join("deploy/etcd/access.sh"));
-        command.args(words).env("ETCDCTL", etcd_program().with_file_name("etcdctl"));
-        command.env("ETCDCTL_ENDPOINTS", &self.url).env("ETCDCTL_CACERT", self.authority.ca());
-        command.env("ETCDCTL_CERT", cert).env("ETCDCTL_KEY", key);
-        let ran = command.output().expect("a script that runs");
-        assert!(ran.status.success(), "{words:?}: {ran:?}");
-    }
-
-    /// A prober of that name, with the certificate of a user.
-    fn prober(&self, name: &str, user: &str, providers: [&Provider; 2]) -> Process {
-        let [cert, key] = self.authority.issue(user);
-        let mut command = Command::new(beside("health-prober"));
-        command.env_clear().args(["--id", name, "--zone", name, "--log-format", "json"]);
-        command.args(["--etcd-endpoints", &self.url, "--ops", "127.0.0.1:0"]);
-        command.arg("--etcd-ca").arg(self.authority.ca());
-        command.arg("--etcd-cert").arg(cert).arg("--etcd-key").arg(key);
-        for provider in providers {
-            command.envs(provider.secrets());
-        }
-        Process::start(name, &mut command)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_part_works_with_its_own_certificate_and_speaks_for_nobody_else() {
     let etcd = Guarded::start().await;
-    for words in [
-        ["router", "router-a"].as_slice(),
-        &["operator", "router-a"],
-        &["prober", "a"],
-        &["prober", "b"],
-        &["prober", "c"],
-        &["enable"],
-    ] {
-        etcd.access(words);
-    }
+    let parts = ["--router", "router-a", "--operator", "router-a"];
+    let parts = [&parts[..], &["--prober", "a", "--prober", "b", "--prober", "c"]].concat();
+    etcd.confine(&parts);
     let alpha = Provider::start("alpha").await.serving("m");
     let beta = Provider::start("beta").await.serving("m");
-    let [cert, key] = etcd.authority.issue("router-a");
-    let tls = json!({"ca": etcd.authority.ca(), "cert": cert, "key": key});
     let router = Setup::new(&[&alpha, &beta]).etcd(std::slice::from_ref(&etcd.url));
     let router = router.key(SPENDER, json!({"spend": {"day": 1}}));
-    let router = router.config(json!({"node_id": "router-a", "store": {"etcd": {"tls": tls}}}));
-    let router = router.start().await;
+    let known = etcd.entry(&etcd.authority.issue("router-a"));
+    let router = router.config(overlay(json!({"node_id": "router-a"}), known)).start().await;
 
-    let probers = ["a", "b"].map(|name| etcd.prober(name, name, [&alpha, &beta]));
-    let liar = etcd.prober("c", "a", [&alpha, &beta]);
+    let probers = ["a", "b"].map(|name| etcd.prober((name, name), [&alpha, &beta], &[]));
+    let liar = etcd.prober(("c", "a"), [&alpha, &beta], &[]);
     let store = etcd.store();
     let alive = async || {
         let listed = store.list(PROBERS).await.map(|listing| listing.entries);
@@ -135,4 +57,61 @@ async fn every_part_works_with_its_own_certificate_and_speaks_for_nobody_else() 
     for prober in &probers {
         assert!(prober.lines().iter().all(|line| !line.contains("permission denied")));
     }
+}
+
+/// The codes of what `doctor` finds of the store, by what they are about.
+fn found(operator: &Operator, flags: &[String]) -> Vec<String> {
+    let flags = flags.iter().map(String::as_str);
+    let words: Vec<&str> = ["doctor", "-o", "json"].into_iter().chain(flags).collect();
+    let output = operator.says(&words);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let items = told["items"].as_array().unwrap().iter();
+    let about = |item: &Value| {
+        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        let subject = text("subject");
+        // Which etcd the tests run on is not what they are about.
+        let counts = subject.starts_with("store") && text("code") != "store_outdated";
+        counts.then(|| format!("{} {subject}", text("code")))
+    };
+    items.filter_map(about).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_are_given_as_they_were_announced_and_the_doctor_looks_after_them() {
+    let etcd = Guarded::start().await;
+    let alpha = Provider::start("alpha").await.serving("m");
+    let router = Setup::new(&[&alpha]).etcd(std::slice::from_ref(&etcd.url));
+    let known = etcd.entry(&etcd.authority.issue("router-a"));
+    let router = router.config(overlay(json!({"node_id": "router-a"}), known)).start().await;
+    let operator = Operator::at(&router);
+    let as_root = etcd.flags("root");
+    assert_eq!(found(&operator, &[]), ["store_open store"]);
+
+    let parts = ["--router", "router-a", "--operator", "router-a", "--prober", "a"];
+    let announced = etcd.bootstrap(&[&parts[..], &["--dry-run"]].concat());
+    let announced = String::from_utf8(announced.stdout).unwrap();
+    assert!(announced.ends_with("steps would be done\n"), "{announced}");
+    assert_eq!(found(&operator, &as_root), ["store_open store"], "a dry run does nothing");
+    let done = String::from_utf8(etcd.bootstrap(&parts).stdout).unwrap();
+    assert_eq!(done, announced.replace("would be done", "done"));
+    let again = etcd.bootstrap(&parts);
+    assert_eq!(String::from_utf8_lossy(&again.stdout), "nothing to do\n");
+    assert_eq!(found(&operator, &as_root), [""; 0]);
+    assert_eq!(found(&operator, &[]), [""; 0]);
+
+    // A router that operators do not use, which is given a prober's name.
+    etcd.confine(&["--router", "router-b"]);
+    etcd.etcdctl(&["user", "grant-role", "router-b", "trunkline-prober-a"]);
+    let root = ["role", "grant-permission", "trunkline-prober-a", "write", "--prefix", "/"];
+    etcd.etcdctl(&root);
+    let wide =
+        ["store_role_wide store/role/trunkline-prober-a", "store_user_wide store/user/router-b"];
+    assert_eq!(found(&operator, &as_root), wide);
+    etcd.confine(&["--prober", "a"]);
+    assert_eq!(found(&operator, &as_root), wide[1..]);
+
+    let flags = etcd.flags("router-a");
+    let flags: Vec<&str> = ["doctor"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+    let told = operator.is_told(1, &flags);
+    assert!(told.contains("common name root"), "{told}");
 }

@@ -18,6 +18,7 @@ fn router() -> Vec<Metric> {
         router_node::evidence::telemetry::CATALOGUE,
         router_node::admin::telemetry::CATALOGUE,
         router_node::traces::telemetry::CATALOGUE,
+        router_node::certificates::CATALOGUE,
     ]
     .concat()
 }

@@ -206,7 +206,12 @@ fn every_finding_has_its_row_in_the_docs_and_no_other_has() {
         let text = read(&format!("router-node/src/admin/diagnosis/{part}.rs"));
         text.split("#[cfg(test)]").next().unwrap().to_owned()
     });
-    let sources = format!("{}{}", sources.concat(), read("admin-cli/src/commands/doctor.rs"));
+    let of_store = ["port/flaw", "etcd/access/rights"].map(|part| {
+        let text = read(&format!("crates/store/src/{part}.rs"));
+        text.split("#[cfg(test)]").next().unwrap().to_owned()
+    });
+    let of_cli = read("admin-cli/src/commands/doctor.rs");
+    let sources = format!("{}{}{of_cli}", sources.concat(), of_store.concat());
     let mut known = codes(&sources, '"');
     known.retain(|code| !["size_bytes", "answered_by"].contains(code));
     let page = read("docs/operating.md");

@@ -96,7 +96,7 @@ fn a_forbidden_edge_is_found() {
     assert_eq!(found("trunkline-spec", "[target.'cfg(unix)'.dependencies]\ntokio = \"1\""), [4]);
     assert_eq!(found("router-node", "[dependencies]\n\netcd-client.workspace = true"), [5]);
     assert_eq!(found("health-prober", "[dev-dependencies]\nhyper-rustls.workspace = true"), [4]);
-    assert_eq!(found("admin-cli", "[dependencies]\ntrunkline-store.workspace = true"), [4]);
+    assert_eq!(found("admin-cli", "[dependencies]\ntrunkline-upstream.workspace = true"), [4]);
     assert_eq!(found("trunkline-new", "[dependencies]\ntrunkline-core.workspace = true"), [4]);
     assert!(found("trunkline-core", "[dev-dependencies]\nserde = \"1\"").is_empty());
     assert!(found("trunkline-store", "[dependencies]\netcd-client = \"0.21\"").is_empty());
@@ -168,6 +168,20 @@ fn a_stray_spawn_is_found() {
     }
     let in_tests = format!("#[cfg(test)]\nmod tests {{\n{sample}}}\n");
     assert!(lines(rules::spawning, SOURCE, &in_tests).is_empty());
+}
+
+#[test]
+fn admin_cli_goes_through_the_admin_api() -> anyhow::Result<()> {
+    the_project_keeps(rules::admin_cli_and_the_store)
+}
+
+#[test]
+fn a_way_around_the_admin_api_is_found() {
+    let rule = rules::admin_cli_and_the_store;
+    let sample = "use trunkline_store::Etcd;";
+    assert_eq!(lines(rule, "admin-cli/src/commands/drain.rs", sample), [1]);
+    assert!(lines(rule, "admin-cli/src/etcd.rs", sample).is_empty());
+    assert!(lines(rule, "router-node/src/app.rs", sample).is_empty());
 }
 
 #[test]

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{DiagnoseRequest, DiagnoseResponse, Finding};
 
 use crate::Failure;
-use crate::cli::Format;
+use crate::cli::{DoctorArgs, Format};
 use crate::connect::Admin;
+use crate::etcd;
 use crate::render::{self, object};
 
 /// Clocks further apart than this make logs and histories hard to read, in milliseconds.
@@ -17,16 +18,39 @@ const SKEW_MAX_MS: i64 = 2_000;
 /// Looks for what is wrong.
 ///
 /// # Errors
-/// [`Failure::Found`] when something is; the router's answer; an `out` that does not take it.
-pub async fn run(admin: &mut Admin, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+/// [`Failure::Found`] when something is; the router's answer; what keeps etcd from answering when it is named;
+/// an `out` that does not take it.
+pub async fn run(
+    admin: &mut Admin,
+    args: &DoctorArgs,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let asked_ms = now_ms();
     let answer = admin.diagnose(DiagnoseRequest {}).await?.into_inner();
     let mut findings = answer.findings.clone();
     findings.extend(skew(&answer, asked_ms, now_ms()));
+    if !args.etcd.etcd_endpoints.is_empty() {
+        let of_etcd = etcd::flaws(&args.etcd).await?.into_iter().map(of_flaw);
+        let known = |new: &Finding| {
+            findings.iter().any(|found| (&found.code, &found.subject) == (&new.code, &new.subject))
+        };
+        let new: Vec<Finding> = of_etcd.filter(|finding| !known(finding)).collect();
+        findings.extend(new);
+    }
     show(&answer, &findings, format, out)?;
     match findings.len() {
         0 => Ok(()),
         count => Err(Failure::Found(count)),
+    }
+}
+
+fn of_flaw(flaw: etcd::Flaw) -> Finding {
+    Finding {
+        code: flaw.code.to_owned(),
+        subject: flaw.subject,
+        problem: flaw.problem,
+        remedy: flaw.remedy.to_owned(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Being a process: tasks and their end, drain, readiness, the HTTP accept loop, the operations
-//! port, TLS files, logs and the metrics recorder.
+//! port, renewal of certificates, logs and the metrics recorder.
 //!
 //! It is not about inference: no word of the domain appears here, and no metric is named.
 
@@ -13,9 +13,7 @@ pub mod server;
 
 pub mod ops;
 
-pub mod tls;
-
-pub mod certificate;
+pub mod renewal;
 
 pub mod catalogue;
 pub mod log_sink;
@@ -24,6 +22,8 @@ pub mod telemetry;
 pub mod otlp;
 
 mod live;
+
+pub use trunkline_tls as tls;
 
 pub use shutdown::{Shutdown, signals};
 pub use tasks::{Spawner, TaskFailure, Tasks};

@@ -20,10 +20,11 @@ mod memory;
 
 pub use disk_snapshot::{DiskSnapshot, DiskSnapshotError, Kept, SNAPSHOT_AGE_MAX_MS};
 pub use embedded::Embedded;
-pub use etcd::{Etcd, EtcdOptions, TlsFiles};
+pub use etcd::{Etcd, EtcdOptions, access};
 pub use memory::Memory;
 pub use mvcc::Limits;
 pub use port::{
     About, Answer, Change, Compare, Condition, Event, Expect, KeyValue, Lease, LeaseId, Listing,
     Op, Revision, Store, StoreError, Txn, TxnResult, Watch,
 };
+pub use trunkline_tls::{ClientFiles, ClientTls};

@@ -11,8 +11,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::Server;
 use tokio::time::{Instant, timeout};
+use trunkline_store::access::{Parts, Rights, Step};
 use trunkline_store::contract::{play, run_all, steps};
-use trunkline_store::port::Kind;
+use trunkline_store::keys::Segment;
+use trunkline_store::port::{Access, Kind};
 use trunkline_store::{
     Change, Embedded, Etcd, EtcdOptions, Expect, Limits, Listing, Revision, Store, StoreError,
     Watch,
@@ -188,14 +190,55 @@ async fn a_certificate_is_an_identity_and_confines_its_user() {
 /// The users of a cluster: two probers, a router, and a router that operators use.
 async fn confined() -> Server {
     let server = Server::start_with_certificates().await;
-    for words in [["prober", "p1"], ["prober", "p2"], ["router", "r1"], ["router", "r2"]] {
-        server.access(&words);
+    let names = |names: [&str; 2]| names.map(|name| Segment::new(name).unwrap()).to_vec();
+    let parts = Parts {
+        routers: names(["r1", "r2"]),
+        probers: names(["p1", "p2"]),
+        operators: vec![Segment::new("r2").unwrap()],
+        ..Parts::default()
+    };
+    let (root, wanted) = (server.administrator("root"), Rights::wanted(&parts));
+    let steps = root.rights().await.unwrap().steps_to(&wanted);
+    for step in &steps {
+        // Twice is as good as once.
+        root.take(step).await.unwrap();
+        root.take(step).await.unwrap();
     }
-    server.access(&["operator", "r2"]);
-    // Twice is as good as once.
-    server.access(&["prober", "p1"]);
-    server.access(&["enable"]);
+    let rights = root.rights().await.unwrap();
+    assert_eq!((rights.steps_to(&wanted), rights.flaws()), (vec![], vec![]));
     server
+}
+
+#[tokio::test]
+async fn only_root_turns_access_control_on_and_looks_at_it() {
+    let server = Server::start_with_certificates().await;
+    let operator = server.administrator("alice");
+    assert!(!operator.rights().await.unwrap().enforced, "anybody may look while it is off");
+    let locked_out = operator.take(&Step::Enforce).await.unwrap_err();
+    assert!(locked_out.to_string().contains("common name root"), "{locked_out}");
+    let root = server.administrator("root");
+    for step in root.rights().await.unwrap().steps_to(&Rights::wanted(&Parts::default())) {
+        root.take(&step).await.unwrap();
+    }
+    assert!(root.rights().await.unwrap().enforced);
+    denied(operator.rights().await, "somebody else's look");
+}
+
+#[tokio::test]
+async fn whoever_is_confined_is_told_to_what() {
+    let server = confined().await;
+    let access = async |user: &str| server.store_as(user).about().await.unwrap().access;
+    let confined = |user: &str, may_write: &[&str]| Access::Confined {
+        user: user.to_owned(),
+        may_write: may_write.iter().map(|range| (*range).to_owned()).collect(),
+    };
+    assert_eq!(access("r1").await, confined("r1", &["/trunkline/v1/routers/r1"]));
+    let operators = ["/trunkline/v1/cfg/*", "/trunkline/v1/hist/*", "/trunkline/v1/routers/r2"];
+    assert_eq!(access("r2").await, confined("r2", &operators));
+    assert_eq!(access("root").await, confined("root", &["everything"]));
+    assert_eq!(access("stranger").await, Access::Untold);
+    let open = Server::start().await;
+    assert_eq!(open.store().about().await.unwrap().access, Access::Open);
 }
 
 fn denied<T: std::fmt::Debug>(answer: Result<T, StoreError>, what: &str) {

@@ -21,7 +21,7 @@ pub async fn answer(admin: &Admin, by: &Admitted) -> DiagnoseResponse {
     let routers: Vec<RouterStatus> = members.into_iter().map(|m| m.status(admin, by)).collect();
     let probers = status::probers(admin).await;
     let heard_ms_ago = admin.router.heard.age_ms(admin.router.clock.now_ms());
-    let mut findings = store::findings(&about, heard_ms_ago);
+    let mut findings = store::findings(&about, heard_ms_ago, &admin.identity.node);
     findings.extend(members::of_routers(&routers));
     findings.extend(members::of_probers(&probers));
     findings.extend(routing::findings(&by.view));

@@ -1,7 +1,6 @@
 //! Asking the other routers: a record is kept where its call was served, and each counts its own calls. The
 //! operator's own key goes along, so that nobody learns from another router what this one would not tell.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -13,7 +12,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Response, Status};
 use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
 use trunkline_runtime::BoxError;
-use trunkline_runtime::tls::TlsFiles;
+use trunkline_runtime::tls::ServerTls;
 
 use super::{Admin, Admitted, routers};
 use crate::ingress::grpc::Caller;
@@ -124,7 +123,7 @@ where
     if url.is_empty() {
         return Err("it does not say where its admin API is; set `advertise_admin` there".into());
     }
-    let channel = endpoint(admin, url).await?.connect().await?;
+    let channel = endpoint(admin, url)?.connect().await?;
     let peer = AdminServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
     let mut request = Request::new(question.message);
     if let Some(credential) = question.credential {
@@ -138,26 +137,23 @@ where
     }
 }
 
-async fn endpoint(admin: &Admin, url: &str) -> Result<Endpoint, BoxError> {
+fn endpoint(admin: &Admin, url: &str) -> Result<Endpoint, BoxError> {
     let endpoint = Endpoint::from_shared(url.to_owned())?.connect_timeout(DEADLINE);
     if !url.starts_with("https://") {
         return Ok(endpoint);
     }
-    let files = admin.peer_tls.as_ref().ok_or("it wants TLS: set `admin_tls` here, too")?;
-    Ok(endpoint.tls_config(tls(files).await?)?)
+    let own = admin.peer_tls.as_ref().ok_or("it wants TLS: set `admin_tls` here, too")?;
+    Ok(endpoint.tls_config(tls(own)?)?)
 }
 
 /// Routers are servers and clients of one another with one certificate each, signed by the authority that they
 /// ask of their operators.
-async fn tls(files: &TlsFiles) -> Result<ClientTlsConfig, BoxError> {
-    let ca = files.client_ca.as_ref().ok_or("`admin_tls` names no `client_ca` to know it by")?;
-    let identity = Identity::from_pem(pem(&files.certificate).await?, pem(&files.key).await?);
-    Ok(ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(pem(ca).await?))
-        .identity(identity))
-}
-
-async fn pem(path: &PathBuf) -> Result<Vec<u8>, BoxError> {
-    let read = tokio::fs::read(path).await;
-    read.map_err(|error| format!("{}: {error}", path.display()).into())
+fn tls(own: &ServerTls) -> Result<ClientTlsConfig, BoxError> {
+    let pem = own.pem();
+    let ca = pem.ca.as_ref().ok_or("`admin_tls` names no `client_ca` to know it by")?;
+    let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+    Ok(match &pem.identity {
+        Some((cert, key)) => config.identity(Identity::from_pem(cert, key)),
+        None => config,
+    })
 }

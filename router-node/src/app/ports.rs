@@ -10,8 +10,8 @@ use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
-use trunkline_runtime::tls::{ServerTls, TlsFiles};
-use trunkline_runtime::{BoxError, Shutdown, Tasks, certificate, descriptors};
+use trunkline_runtime::tls::{ServerTls, certificate};
+use trunkline_runtime::{BoxError, Shutdown, Tasks, descriptors};
 
 use crate::admin::Admin;
 use crate::admin::access::AdminPeer;
@@ -86,27 +86,17 @@ fn limits(config: &Config) -> ServerLimits {
     }
 }
 
-fn tls(
-    tasks: &mut Tasks,
-    name: &'static str,
-    files: Option<&TlsFiles>,
-    shutdown: &Shutdown,
-) -> Result<Option<Arc<ServerTls>>, BoxError> {
-    let Some(files) = files else { return Ok(None) };
-    let tls = ServerTls::load(files.clone())?;
-    tasks.spawn(name, Arc::clone(&tls).watch(shutdown.clone()));
-    Ok(Some(tls))
-}
+/// A port, and the identity that it shows; `None` for plain text.
+type Port = (TcpListener, Option<Arc<ServerTls>>);
 
 /// Serves callers.
 pub(super) fn serve_public(
     tasks: &mut Tasks,
     config: &Config,
-    listener: TcpListener,
+    (listener, tls): Port,
     router: &Arc<Router>,
     shutdown: &Shutdown,
 ) -> Result<(), BoxError> {
-    let tls = tls(tasks, "certificates", config.tls.as_ref(), shutdown)?;
     let options = ServerOptions { limits: public_limits(config), tls, spawner: tasks.spawner() };
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
@@ -125,11 +115,10 @@ pub(super) fn serve_public(
 pub(super) fn serve_admin(
     tasks: &mut Tasks,
     config: &Config,
-    listener: TcpListener,
+    (listener, tls): Port,
     api: Admin,
     shutdown: &Shutdown,
-) -> Result<(), BoxError> {
-    let tls = tls(tasks, "admin certificates", config.admin_tls.as_ref(), shutdown)?;
+) {
     let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
     let routes = api.routes(config.admin_roles.clone());
     let make = move |peer: &server::Peer| {
@@ -143,7 +132,6 @@ pub(super) fn serve_admin(
         hyper_util::service::TowerToHyperService::new(known)
     };
     tasks.spawn("admin", server::serve(listener, options, make, shutdown.clone()));
-    Ok(())
 }
 
 /// Says over gRPC that calls are taken, and no longer so from the shutdown on.

@@ -10,14 +10,13 @@ use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::Zone;
 use trunkline_core::policy::Role;
 use trunkline_runtime::telemetry::LogFormat;
-use trunkline_runtime::tls::TlsFiles;
+use trunkline_runtime::tls::{ClientFiles, TlsFiles};
 use trunkline_spec::{Problems, catalog};
 
 use super::file::{
     ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LimitsEntry, LogFormatEntry, StoreEntry, TlsEntry,
 };
-use super::{Bootstrap, Config, Drain, EtcdTls, Limits, StoreConfig};
-use crate::evidence::link::ProberTls;
+use super::{Bootstrap, Config, Drain, Limits, StoreConfig};
 
 /// The longest name of a zone or router, in characters: both become segments of store keys.
 const MAX_NAME_CHARS: usize = 128;
@@ -177,10 +176,10 @@ impl Reading<'_> {
         }
     }
 
-    fn etcd_tls(&mut self, entry: &EtcdTlsEntry) -> EtcdTls {
+    fn etcd_tls(&mut self, entry: &EtcdTlsEntry) -> ClientFiles {
         let path = "store.etcd.tls";
         let identity = self.identity(path, entry.cert.as_ref(), entry.key.as_ref());
-        EtcdTls { ca: self.file(&format!("{path}.ca"), &entry.ca), identity }
+        ClientFiles { ca: self.file(&format!("{path}.ca"), &entry.ca), identity }
     }
 
     fn admin_roles(&mut self, file: &ConfigFile) -> BTreeMap<String, Role> {
@@ -200,10 +199,10 @@ impl Reading<'_> {
         file.admin_roles.iter().map(|(name, role)| (name.clone(), Role::from(*role))).collect()
     }
 
-    fn evidence_tls(&mut self, entry: &EvidenceTlsEntry) -> ProberTls {
+    fn evidence_tls(&mut self, entry: &EvidenceTlsEntry) -> ClientFiles {
         let path = "evidence_tls";
         let identity = self.identity(path, entry.cert.as_ref(), entry.key.as_ref());
-        ProberTls { ca: self.file(&format!("{path}.ca"), &entry.ca), identity }
+        ClientFiles { ca: self.file(&format!("{path}.ca"), &entry.ca), identity }
     }
 
     fn identity(

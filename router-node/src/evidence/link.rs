@@ -2,7 +2,7 @@
 //! from the store. What was collected while there was no stream is lost: it would be stale.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use trunkline_core::id::EndpointId;
 use trunkline_proto::health::v1::health_evidence_service_client::HealthEvidenceServiceClient;
 use trunkline_proto::health::v1::{ReportEvidenceRequest, ReportEvidenceResponse};
 use trunkline_runtime::BoxError;
+use trunkline_runtime::tls::ClientTls;
 
 use super::board::{Collected, Urgency};
 use super::line::{Line, SIGN_EVERY};
@@ -38,38 +39,33 @@ const PACE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 /// The pace until it names one.
 const PACE_DEFAULT: Duration = Duration::from_secs(1);
 
-/// How probers' certificates are checked, and who we are to them. All files are PEM, and are read again for
-/// every connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProberTls {
-    /// Who signed probers' certificates.
-    pub ca: PathBuf,
-    /// Our certificate and its key; `None` when probers ask for none.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
 /// The link to one prober.
 pub(super) struct Link {
     pub(super) router: Arc<Router>,
     pub(super) identity: Identity,
     pub(super) prober: String,
     pub(super) url: String,
-    pub(super) tls: Option<ProberTls>,
+    pub(super) tls: Option<Arc<ClientTls>>,
 }
 
 impl Link {
-    /// Keeps the stream up for as long as somebody polls.
+    /// Keeps the stream up for as long as somebody polls. A renewed certificate opens it anew.
     pub(super) async fn run(self) {
         let seed = format!("{}/{}", self.identity.node, self.prober);
         let mut rng = Rng::new(affinity_key(seed.as_bytes()));
-        let mut back_off_ms = BACK_OFF_MIN_MS;
+        let (mut back_off_ms, mut told) = (BACK_OFF_MIN_MS, None);
         loop {
             let collected = self.router.evidence.read();
             let began = Instant::now();
-            if let Err(error) = self.stream(collected).await {
+            let ended = tokio::select! {
+                // First, so that it knows the identity before the stream uses it.
+                biased;
+                () = self.renewed() => Ok(()),
+                ended = self.stream(collected) => ended,
+            };
+            if let Err(error) = ended {
                 self.router.evidence.telemetry.stream_failed();
-                let (prober, url) = (&self.prober, &self.url);
-                tracing::debug!(prober, url, %error, "the stream of evidence to a prober failed");
+                self.tell(error.as_ref(), &mut told);
             }
             if began.elapsed() > Duration::from_millis(BACK_OFF_MAX_MS) {
                 back_off_ms = BACK_OFF_MIN_MS;
@@ -80,7 +76,7 @@ impl Link {
     }
 
     async fn stream(&self, collected: broadcast::Receiver<Arc<Collected>>) -> Result<(), BoxError> {
-        let channel = timeout(ANSWER_DEADLINE, self.endpoint().await?.connect()).await??;
+        let channel = timeout(ANSWER_DEADLINE, self.endpoint()?.connect()).await??;
         let (batches, sent) = mpsc::channel(AHEAD);
         let mut client = HealthEvidenceServiceClient::new(channel);
         let opened = client.report_evidence(ReceiverStream::new(sent));
@@ -92,7 +88,30 @@ impl Link {
         Flow { link: self, line, answers, pace, due, sign_at }.run(collected, batches).await
     }
 
-    async fn endpoint(&self) -> Result<Endpoint, BoxError> {
+    /// Probers come and go, which needs no words in the log; a certificate that is wrong stays so until somebody reads
+    /// of it.
+    fn tell(&self, error: &(dyn Error + 'static), told: &mut Option<String>) {
+        let (prober, url) = (&self.prober, &self.url);
+        match self.tls.as_ref().and_then(|tls| tls.files().explain(error)) {
+            Some(error) if told.as_ref() != Some(&error) => {
+                tracing::warn!(prober, url, error, "the prober cannot be told what calls came to");
+                *told = Some(error);
+            }
+            _ => {
+                tracing::debug!(prober, url, %error, "the stream of evidence to a prober failed");
+            }
+        }
+    }
+
+    /// Waits until the identity that is in force when this is called is no longer.
+    async fn renewed(&self) {
+        match &self.tls {
+            Some(tls) => tls.changed(&tls.pem()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, BoxError> {
         let (every, patience) = KEEP_ALIVE;
         let endpoint = Endpoint::from_shared(self.url.clone())?
             .connect_timeout(ANSWER_DEADLINE)
@@ -104,18 +123,16 @@ impl Link {
             return Ok(endpoint);
         }
         let tls = self.tls.as_ref().ok_or("it wants TLS: name `evidence_tls` with its `ca`")?;
-        let mut config =
-            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(&tls.ca).await?));
-        if let Some((cert, key)) = &tls.identity {
-            config = config.identity(Certified::from_pem(pem(cert).await?, pem(key).await?));
+        let pem = tls.pem();
+        let mut config = ClientTlsConfig::new();
+        if let Some(ca) = &pem.ca {
+            config = config.ca_certificate(Certificate::from_pem(ca));
+        }
+        if let Some((cert, key)) = &pem.identity {
+            config = config.identity(Certified::from_pem(cert, key));
         }
         Ok(endpoint.tls_config(config)?)
     }
-}
-
-async fn pem(path: &PathBuf) -> Result<Vec<u8>, BoxError> {
-    let read = tokio::fs::read(path).await;
-    read.map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 /// A stream that is up.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
+use trunkline_runtime::tls::ClientTls;
 use trunkline_runtime::{BoxError, Shutdown};
 use trunkline_spec::observation::decode_prober_record;
 use trunkline_store::keys::{Key, PROBERS};
 use trunkline_store::port::{Change, Event, KeyValue, Store};
 
-use super::link::{Link, ProberTls};
+use super::link::Link;
 use crate::pipeline::Router;
 use crate::register::Identity;
 
@@ -28,7 +29,7 @@ pub struct Reporter {
     /// Who tells.
     pub identity: Identity,
     /// For probers that want TLS.
-    pub tls: Option<ProberTls>,
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;

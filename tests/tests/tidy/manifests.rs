@@ -5,13 +5,14 @@ use super::tree::{File, Finding};
 
 /// Package → the packages of this project that it may depend on. `docs/` and ARCHITECTURE.md tell
 /// the same; a package that is not listed may use none.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("trunkline-core", &[]),
     ("trunkline-spec", &["trunkline-core"]),
-    ("trunkline-store", &["trunkline-core", "trunkline-spec"]),
+    ("trunkline-store", &["trunkline-core", "trunkline-spec", "trunkline-tls"]),
     ("trunkline-wire", &[]),
     ("trunkline-upstream", &["trunkline-core", "trunkline-wire"]),
-    ("trunkline-runtime", &[]),
+    ("trunkline-tls", &[]),
+    ("trunkline-runtime", &["trunkline-tls"]),
     ("trunkline-proto", &[]),
     ("sim-provider", &[]),
     (
@@ -41,7 +42,17 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "trunkline-proto",
         ],
     ),
-    ("admin-cli", &["trunkline-core", "trunkline-spec", "trunkline-proto"]),
+    (
+        "admin-cli",
+        // The store only for what no router can do; see `rules::admin_cli_and_the_store`.
+        &[
+            "trunkline-core",
+            "trunkline-spec",
+            "trunkline-store",
+            "trunkline-tls",
+            "trunkline-proto",
+        ],
+    ),
 ];
 
 /// The harness drives every part, as a user would.

@@ -156,31 +156,21 @@ fn framed(batch: &Bytes) -> Bytes {
     body.freeze()
 }
 
+/// From the files as they are now: a certificate that was renewed is used for the next connection.
 fn client_config(files: &CollectorTls, protocol: Protocol) -> Result<ClientConfig, BoxError> {
-    let roots = match &files.ca {
-        Some(ca) => tls::roots(ca, &tls::read_file(ca)?)?,
-        None => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            roots
-        }
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
-    let mut config = match &files.identity {
-        Some((certificate, key)) => {
-            let chain = tls::certificates(certificate, &tls::read_file(certificate)?)?;
-            builder.with_client_auth_cert(chain, tls::private_key(key, &tls::read_file(key)?)?)?
-        }
-        None => builder.with_no_client_auth(),
-    };
+    let mut config = tls::client_config(files.ca.clone(), files.identity.clone(), trusted)?;
     config.alpn_protocols = match protocol {
         Protocol::Grpc => vec![b"h2".to_vec()],
         Protocol::HttpProtobuf => vec![b"http/1.1".to_vec()],
     };
     Ok(config)
+}
+
+/// The system's authorities.
+fn trusted() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 /// A connection, and the work that keeps it going.

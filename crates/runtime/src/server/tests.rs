@@ -428,7 +428,8 @@ async fn tls_connect(
 async fn tls_speaks_both_protocols_and_knows_its_peer() {
     let folder = tempfile::tempdir().unwrap();
     let Identities { files, client, anonymous } = identities(folder.path());
-    let server = start(ServerLimits::default(), Some(ServerTls::load(files).unwrap())).await;
+    let server =
+        start(ServerLimits::default(), Some(ServerTls::load("test", files).unwrap())).await;
     let mut two = http2_over(tls_connect(&server, client.clone(), b"h2").await).await;
     let answer = two.send_request(get("/")).await.unwrap();
     assert_eq!(text(answer).await, "HTTP/2.0 certified=true");

@@ -60,7 +60,7 @@ impl Store for Embedded {
     }
 
     fn about(&self) -> Answer<'_, About> {
-        Box::pin(async { Ok(About { kind: Kind::Embedded, members: Vec::new() }) })
+        Box::pin(async { Ok(About { kind: Kind::Embedded, ..About::default() }) })
     }
 
     fn get(&self, key: &str) -> Answer<'_, Option<KeyValue>> {

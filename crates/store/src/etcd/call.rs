@@ -60,6 +60,16 @@ impl Cluster {
         Ok(link)
     }
 
+    /// Waits until a connection should be made anew, because its identity was renewed.
+    pub(super) async fn outdated(&self, link: &Link) {
+        link.outdated(&self.options).await;
+    }
+
+    /// Whom the members take us for; nothing without TLS.
+    pub(super) fn user(&self) -> Option<String> {
+        self.options.tls.as_ref().and_then(|tls| tls.owner())
+    }
+
     /// Asks every member how it is.
     pub(super) async fn members(&self) -> Vec<Member> {
         let mut members = Vec::new();
@@ -104,7 +114,8 @@ impl Cluster {
     }
 
     async fn link(&self) -> Result<Link, StoreError> {
-        if let Some(link) = self.current().clone() {
+        // Calls under way on a connection of an old identity finish there.
+        if let Some(link) = self.current().clone().filter(|link| link.is_current(&self.options)) {
             return Ok(link);
         }
         let link = self.dial(self.turn.load(Ordering::Relaxed)).await?;

@@ -101,6 +101,16 @@ const DENIED: [&str; 5] = [
 ];
 const NOT_DONE: [&str; 3] = ["no leader", "too many requests", "not capable"];
 
+/// What a failed call came of, where that is known; the client's own error hides it.
+pub(super) fn cause(error: &etcd::Error) -> Option<&(dyn std::error::Error + 'static)> {
+    match error {
+        etcd::Error::TransportError(error) => Some(error),
+        etcd::Error::GRpcStatus(status) => Some(status),
+        etcd::Error::IoError(error) => Some(error),
+        _ => None,
+    }
+}
+
 /// What a failed call means when it may not have changed anything.
 pub(super) fn failure(error: etcd::Error) -> StoreError {
     refusal(&error).unwrap_or_else(|| StoreError::unavailable(error.to_string()))

@@ -1,13 +1,15 @@
 //! A connection to one member of the cluster, dialled and greeted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use tokio::time::timeout;
+use trunkline_tls::Pem;
 
-use super::convert::failure;
+use super::EtcdOptions;
+use super::convert::{cause, failure};
 use super::version::Version;
-use super::{EtcdOptions, TlsFiles};
 use crate::port::{StoreError, Told};
 
 /// How long a member may take to accept a connection and to say what it is.
@@ -28,10 +30,12 @@ const WHY_RECOMMENDED: &str =
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) version: Option<Version>,
+    /// The identity that it was made with; nothing without TLS.
+    pem: Option<Arc<Pem>>,
 }
 
 impl Link {
-    /// Connects to one member. Certificates are read anew each time, so that they can be replaced.
+    /// Connects to one member, with the identity that is in force.
     pub(super) async fn dial(member: &str, options: &EtcdOptions) -> Result<Self, StoreError> {
         let mut connect = ConnectOptions::new()
             .with_connect_timeout(DIAL_MAX)
@@ -39,27 +43,54 @@ impl Link {
             // etcd counts probes of an idle connection as an attack.
             .with_keep_alive_while_idle(false)
             .with_require_leader(true);
-        if let Some(files) = &options.tls {
-            connect = connect.with_tls(tls(files).await?);
+        let pem = options.tls.as_ref().map(|tls| tls.pem());
+        if let Some(pem) = &pem {
+            connect = connect.with_tls(tls(pem));
         }
+        // What is wrong with a certificate is told in words that name the file.
+        let explain = |error: etcd_client::Error| {
+            let files = options.tls.as_ref().map(|tls| tls.files());
+            let explained =
+                files.zip(cause(&error)).and_then(|(files, why)| files.explain_first(why));
+            explained.map_or_else(|| failure(error), StoreError::unavailable)
+        };
         let greeting = async {
             // This does not dial yet; the question after it does.
-            let mut client = Client::connect([member], Some(connect)).await.map_err(failure)?;
-            let version = match client.status().await.map_err(failure) {
+            let mut client = Client::connect([member], Some(connect)).await.map_err(explain)?;
+            let version = match client.status().await.map_err(explain) {
                 Ok(status) => Version::parse(status.version()),
                 // It speaks to us all the same.
                 Err(StoreError::Denied { .. }) => Some(Version::UNTOLD),
                 Err(error) => return Err(error),
             };
-            Ok(Self { client, version })
+            Ok(Self { client, version, pem })
         };
         let dialled: Result<Self, StoreError> = timeout(DIAL_MAX, greeting)
             .await
             .unwrap_or_else(|_| Err(StoreError::unavailable("no answer")));
         dialled.map_err(|error| match error {
             StoreError::Denied { reason } => StoreError::Denied { reason },
+            StoreError::Unavailable { reason } => {
+                StoreError::unavailable(format!("{member}: {reason}"))
+            }
             other => StoreError::unavailable(format!("{member}: {other}")),
         })
+    }
+
+    /// Whether the identity that it was made with is still the one in force.
+    pub(super) fn is_current(&self, options: &EtcdOptions) -> bool {
+        match (&self.pem, &options.tls) {
+            (Some(pem), Some(tls)) => Arc::ptr_eq(pem, &tls.pem()),
+            _ => true,
+        }
+    }
+
+    /// Waits until the identity that it was made with is no longer in force.
+    pub(super) async fn outdated(&self, options: &EtcdOptions) {
+        match (&self.pem, &options.tls) {
+            (Some(pem), Some(tls)) => tls.changed(pem).await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// How one member is.
@@ -96,14 +127,13 @@ impl Link {
     }
 }
 
-async fn tls(files: &TlsFiles) -> Result<TlsOptions, StoreError> {
-    let ca = read(&files.ca).await?;
-    let (cert, key) = (read(&files.cert).await?, read(&files.key).await?);
-    let identity = Identity::from_pem(cert, key);
-    Ok(TlsOptions::new().ca_certificate(Certificate::from_pem(ca)).identity(identity))
-}
-
-async fn read(path: &std::path::Path) -> Result<Vec<u8>, StoreError> {
-    let said = |error| StoreError::unavailable(format!("{}: {error}", path.display()));
-    tokio::fs::read(path).await.map_err(said)
+fn tls(pem: &Pem) -> TlsOptions {
+    let mut options = TlsOptions::new();
+    if let Some(ca) = &pem.ca {
+        options = options.ca_certificate(Certificate::from_pem(ca));
+    }
+    if let Some((cert, key)) = &pem.identity {
+        options = options.identity(Identity::from_pem(cert, key));
+    }
+    options
 }

@@ -58,6 +58,8 @@ pub(super) enum Input {
     Heard(Message),
     /// The connection, or a call on it, failed.
     Failed(String),
+    /// The connection's identity was renewed, and it should be made anew.
+    Renewed,
 }
 
 /// A message of a watch, as far as it matters.
@@ -95,6 +97,8 @@ pub(super) enum Effect {
     AskProgress,
     /// Drop the watch, keep the connection.
     CloseStream,
+    /// Drop the connection, keep to the member.
+    Reconnect,
     /// Drop the connection and take the next member.
     NextMember,
 }
@@ -189,6 +193,11 @@ impl Machine {
                 Effect::Nothing
             }
             Input::Heard(message) => self.hear(message, now, dice),
+            // Nothing has failed: it goes on from where it is, and nobody need be told.
+            Input::Renewed => {
+                self.begin(now);
+                Effect::Reconnect
+            }
         }
     }
 

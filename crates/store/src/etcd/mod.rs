@@ -4,6 +4,8 @@
 //! a client certificate, whose common name is the etcd user: password tokens expire and are never
 //! fetched again.
 
+pub mod access;
+
 mod call;
 mod convert;
 mod link;
@@ -11,9 +13,10 @@ mod machine;
 mod version;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use trunkline_tls::ClientTls;
 
 use crate::port::{
     About, Answer, Kind, Lease, LeaseId, Listing, Revision, Store, StoreError, Txn, TxnResult,
@@ -27,19 +30,9 @@ use machine::LIST_MAX;
 pub struct EtcdOptions {
     /// The client URLs of its members, such as `https://etcd-0:2379`; at least one.
     pub members: Vec<String>,
-    /// Our identity; nothing only for members with `http://` URLs.
-    pub tls: Option<TlsFiles>,
-}
-
-/// PEM files. They are read for every new connection, so replacing them is enough to renew them.
-#[derive(Debug, Clone)]
-pub struct TlsFiles {
-    /// The authorities that the members' certificates come from.
-    pub ca: PathBuf,
-    /// Our certificate, with the etcd user as its common name.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
+    /// Our identity, whose common name is the etcd user; nothing only for members with `http://` URLs. When it is
+    /// renewed, connections with the new one take the place of those with the old one.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 /// A store on an etcd cluster. Clones share a connection; every watch has one of its own.
@@ -52,16 +45,27 @@ impl Etcd {
     /// A store on a cluster. Nobody is asked yet; the first call connects.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] without members, or for one that would not use the identity given.
+    /// [`StoreError::Invalid`] without members, for one that would not use the identity given, or for an identity
+    /// without a certificate.
     pub fn new(options: EtcdOptions) -> Result<Self, StoreError> {
-        if options.members.is_empty() {
+        Ok(Self { cluster: Arc::new(Cluster::new(options.checked()?)) })
+    }
+}
+
+impl EtcdOptions {
+    fn checked(self) -> Result<Self, StoreError> {
+        if self.members.is_empty() {
             return Err(StoreError::invalid("etcd has no members"));
         }
-        let scheme = if options.tls.is_some() { "https://" } else { "http://" };
-        if let Some(other) = options.members.iter().find(|member| !member.starts_with(scheme)) {
+        let scheme = if self.tls.is_some() { "https://" } else { "http://" };
+        if let Some(other) = self.members.iter().find(|member| !member.starts_with(scheme)) {
             return Err(StoreError::invalid(format!("{other} does not start with {scheme}")));
         }
-        Ok(Self { cluster: Arc::new(Cluster::new(options)) })
+        if self.tls.as_ref().is_some_and(|tls| tls.files().identity.is_none()) {
+            let reason = "etcd knows its users by certificate: name `cert` and `key`, too";
+            return Err(StoreError::invalid(reason));
+        }
+        Ok(self)
     }
 }
 
@@ -129,7 +133,11 @@ impl Store for Etcd {
     }
 
     fn about(&self) -> Answer<'_, About> {
-        Box::pin(async { Ok(About { kind: Kind::Etcd, members: self.cluster.members().await }) })
+        Box::pin(async {
+            let members = self.cluster.members().await;
+            let access = access::own(&self.cluster, self.cluster.user()).await;
+            Ok(About { kind: Kind::Etcd, members, access })
+        })
     }
 
     fn watch(&self, prefix: &str) -> Watch {

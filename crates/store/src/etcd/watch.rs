@@ -74,6 +74,7 @@ impl EtcdFeed {
                 }
             }
             Effect::CloseStream => self.stream = None,
+            Effect::Reconnect => (self.stream, self.link, self.step) = (None, None, None),
             Effect::NextMember => {
                 (self.stream, self.link, self.step) = (None, None, None);
                 self.turn = self.turn.wrapping_add(1);
@@ -148,11 +149,12 @@ impl EtcdFeed {
 
     async fn listen(&mut self) -> Input {
         let deadline = self.machine.deadline();
-        let Some(stream) = &mut self.stream else {
+        let (Some(link), Some(stream)) = (&self.link, &mut self.stream) else {
             return Input::Failed("the watch is gone".to_owned());
         };
         let heard = tokio::select! {
             heard = stream.message() => heard,
+            () = self.cluster.outdated(link) => return Input::Renewed,
             () = sleep_until(deadline) => return Input::DeadlinePassed,
         };
         match heard {

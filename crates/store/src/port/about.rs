@@ -8,6 +8,25 @@ pub struct About {
     pub kind: Kind,
     /// Its members, in the order of the configuration; none of a store in this process.
     pub members: Vec<Member>,
+    /// Whom it lets in, and what it lets us do.
+    pub access: Access,
+}
+
+/// What a store's access control is, as far as it tells us.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Access {
+    /// There is none to tell of, or it does not tell.
+    #[default]
+    Untold,
+    /// Everybody may do everything.
+    Open,
+    /// Everybody may do what their roles say.
+    Confined {
+        /// Whom it takes us for.
+        user: String,
+        /// What we may write: keys, and with a `*` at the end all that begin so.
+        may_write: Vec<String>,
+    },
 }
 
 /// Kinds of stores.

@@ -5,6 +5,7 @@
 
 mod about;
 mod error;
+mod flaw;
 mod txn;
 mod watch;
 
@@ -15,8 +16,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use about::{About, Kind, Member, Told};
+pub use about::{About, Access, Kind, Member, Told};
 pub use error::StoreError;
+pub use flaw::Flaw;
 pub use txn::{Compare, Condition, Op, TXN_MAX_BYTES, TXN_MAX_OPS, Txn, TxnResult};
 pub use watch::{Change, Event, Feed, PROGRESS_INTERVAL, Watch};
 

@@ -10,7 +10,8 @@ use rcgen::{
 };
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
-use trunkline_store::{Etcd, EtcdOptions, Store, TlsFiles};
+use trunkline_store::access::Administrator;
+use trunkline_store::{ClientFiles, ClientTls, Etcd, EtcdOptions, Store};
 
 /// One member.
 pub struct Server {
@@ -50,7 +51,8 @@ impl Server {
 
     /// A store on it, as a user.
     pub fn store_as(&self, user: &str) -> Etcd {
-        let tls = self.authority.as_ref().map(|authority| authority.issue(user));
+        let load = |files: Files| ClientTls::load("etcd", files.into()).unwrap();
+        let tls = self.authority.as_ref().map(|authority| load(authority.issue(user)));
         Etcd::new(EtcdOptions { members: vec![self.client_url.clone()], tls }).unwrap()
     }
 
@@ -68,16 +70,11 @@ impl Server {
         etcd_client::Client::connect([&self.client_url], options).await.unwrap()
     }
 
-    /// Runs `deploy/etcd/access.sh`, as root does.
-    pub fn access(&self, words: &[&str]) {
-        let files = self.authority.as_ref().unwrap().issue("root");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/etcd/access.sh");
-        let mut command = Command::new(script);
-        command.args(words).env("ETCDCTL", program("etcdctl", "TRUNKLINE_ETCDCTL"));
-        command.env("ETCDCTL_ENDPOINTS", &self.client_url).env("ETCDCTL_CACERT", files.ca);
-        command.env("ETCDCTL_CERT", files.cert).env("ETCDCTL_KEY", files.key);
-        let ran = command.output().unwrap();
-        assert!(ran.status.success(), "{words:?}: {ran:?}");
+    /// Its access control, as somebody with this certificate sees it.
+    pub fn administrator(&self, user: &str) -> Administrator {
+        let files = self.authority.as_ref().unwrap().issue(user).into();
+        let tls = Some(ClientTls::load("etcd", files).unwrap());
+        Administrator::new(EtcdOptions { members: vec![self.client_url.clone()], tls }).unwrap()
     }
 
     /// Its client URL.
@@ -167,6 +164,19 @@ fn spawn(dir: &Path, urls: [&str; 2], authority: Option<&Authority>) -> Child {
     command.spawn().unwrap()
 }
 
+/// Somebody's identity.
+struct Files {
+    ca: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+impl From<Files> for ClientFiles {
+    fn from(files: Files) -> Self {
+        Self { ca: files.ca, identity: Some((files.cert, files.key)) }
+    }
+}
+
 /// Issues certificates for this machine, into a directory of its own.
 struct Authority {
     dir: TempDir,
@@ -185,10 +195,9 @@ impl Authority {
     }
 
     /// The files of somebody's identity.
-    fn issue(&self, name: &str) -> TlsFiles {
+    fn issue(&self, name: &str) -> Files {
         let file = |kind: &str| self.dir.path().join(format!("{name}{kind}.pem"));
-        let files =
-            TlsFiles { ca: self.dir.path().join("ca.pem"), cert: file(""), key: file("-key") };
+        let files = Files { ca: self.dir.path().join("ca.pem"), cert: file(""), key: file("-key") };
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);

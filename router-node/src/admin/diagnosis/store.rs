@@ -1,18 +1,16 @@
 //! What is wrong with the store.
 
 use trunkline_proto::admin::v1::{Finding, StoreMember};
-use trunkline_store::port::{About, Member, Told};
+use trunkline_store::keys::{CONFIG, HISTORY, ROUTERS};
+use trunkline_store::port::{About, Access, Flaw, Member};
 
 use super::finding;
 use crate::ingress::grpc::signed;
 
 /// The store speaks every few seconds at least when it is well.
 const SILENT_MS: u64 = 15_000;
-/// From this part of its quota on, in percent, a member is nearly full.
-const FULL_PERCENT: u64 = 80;
-
-/// All of them.
-pub fn findings(about: &About, heard_ms_ago: u64) -> Vec<Finding> {
+/// All of them, as the router called `node` sees it.
+pub fn findings(about: &About, heard_ms_ago: u64, node: &str) -> Vec<Finding> {
     let mut found = Vec::new();
     if heard_ms_ago > SILENT_MS {
         let problem = format!("this router has heard nothing of it for {} s", heard_ms_ago / 1000);
@@ -20,55 +18,40 @@ pub fn findings(about: &About, heard_ms_ago: u64) -> Vec<Finding> {
             "look at its members, and at the network between; calls go on with the last state";
         found.push(finding("store_silent", "store".to_owned(), problem, remedy));
     }
-    for member in &about.members {
-        let subject = || format!("store/{}", member.address);
-        match &member.told {
-            Ok(told) => found.extend(of_member(told, subject())),
-            Err(reason) => {
-                let remedy = "start it, or take its address out of store.etcd.endpoints";
-                let problem = format!("it does not answer: {reason}");
-                found.push(finding("store_member_unreachable", subject(), problem, remedy));
-            }
-        }
+    found.extend(about.flaws().into_iter().map(of_flaw));
+    if let Access::Confined { user, may_write } = &about.access {
+        found.extend(of_access(user, may_write, node));
     }
-    found.extend(of_cluster(&about.members));
     found
 }
 
-fn of_member(told: &Told, subject: String) -> Vec<Finding> {
+fn of_flaw(flaw: Flaw) -> Finding {
+    finding(flaw.code, flaw.subject, flaw.problem, flaw.remedy)
+}
+
+/// A router writes its sign of life, and with the operator's role configuration and history; never what probers
+/// saw.
+fn of_access(user: &str, may_write: &[String], node: &str) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut add = |code: &str, problem: String, remedy: &str| {
-        found.push(finding(code, subject.clone(), problem, remedy));
-    };
-    if told.leaderless {
-        let remedy = "bring back a majority of the members; until then nothing can be written";
-        add("store_leaderless", "it knows no leader".to_owned(), remedy);
-    }
-    for complaint in &told.complaints {
-        add("store_alarm", complaint.clone(), "see etcdctl alarm list, and what it names");
-    }
-    if let Some((size, quota)) = told.size_bytes.zip(told.quota_bytes)
-        && size > quota / 100 * FULL_PERCENT
-    {
+    let subject = || format!("store/user/{user}");
+    let fits =
+        |range: &&String| [ROUTERS, CONFIG, HISTORY].iter().any(|own| range.starts_with(own));
+    let excess: Vec<&str> =
+        may_write.iter().filter(|range| !fits(range)).map(String::as_str).collect();
+    if !excess.is_empty() {
         let problem =
-            format!("its data takes {size} of {quota} bytes; when full it refuses writes");
-        add("store_nearly_full", problem, "compact and defragment it, or raise its quota");
+            format!("router/{node} is this user, who may also write {}", excess.join(", "));
+        let remedy =
+            "give the router a certificate and a role of its own: admin-cli bootstrap etcd";
+        found.push(finding("store_user_wide", subject(), problem, remedy));
     }
-    if let (Some(version), Some(why)) = (&told.version, told.outdated) {
-        let problem = format!("it runs etcd {version}: {why}");
-        add("store_outdated", problem, "update it to 3.5.33, 3.6.14 or newer");
+    let own = [format!("{ROUTERS}{node}"), format!("{ROUTERS}*")];
+    if excess.is_empty() && !may_write.iter().any(|range| own.contains(range)) {
+        let problem = format!("router/{node} is this user, who may not write {ROUTERS}{node}");
+        let remedy = "set node_id to the certificate's common name, and run admin-cli bootstrap etcd --router NAME";
+        found.push(finding("store_user_narrow", subject(), problem, remedy));
     }
     found
-}
-
-/// An even number of members tolerates no more losses than one fewer, and loses more often.
-fn of_cluster(members: &[Member]) -> Option<Finding> {
-    let count = members.len();
-    (count > 0 && count.is_multiple_of(2)).then(|| {
-        let problem =
-            format!("it has {count} members: one more loss is tolerated only with one more");
-        finding("store_even", "store".to_owned(), problem, "run three or five members")
-    })
 }
 
 /// A member as the answer lists it.
@@ -88,41 +71,31 @@ mod tests {
 
     use super::*;
 
-    fn codes(members: Vec<Result<Told, String>>, heard_ms_ago: u64) -> Vec<String> {
-        let members = members.into_iter().map(|told| Member { address: "http://e".into(), told });
-        let about = About { kind: Kind::Etcd, members: members.collect() };
-        findings(&about, heard_ms_ago).into_iter().map(|finding| finding.code).collect()
+    fn codes(about: &About, heard_ms_ago: u64) -> Vec<String> {
+        findings(about, heard_ms_ago, "r1").into_iter().map(|finding| finding.code).collect()
     }
 
     #[test]
-    fn a_store_that_is_well_is_not_found_fault_with() {
-        assert_eq!(codes(Vec::new(), 3_000), Vec::<String>::new());
-        let full =
-            Told { size_bytes: Some(1 << 30), quota_bytes: Some(8 << 30), ..Told::default() };
-        assert_eq!(codes(vec![Ok(full)], 3_000), Vec::<String>::new());
+    fn silence_is_told_and_so_is_what_is_wrong_with_members() {
+        let told = Err("refused".to_owned());
+        let members = vec![Member { address: "https://e".to_owned(), told }];
+        let about = About { kind: Kind::Etcd, members, access: Access::Untold };
+        assert_eq!(codes(&About::default(), 3_000), Vec::<String>::new());
+        assert_eq!(codes(&about, 60_000), ["store_silent", "store_member_unreachable"]);
     }
 
     #[test]
-    fn silence_loss_fullness_and_age_are_told_apart() {
-        let ill = Told {
-            version: Some("3.4.23".into()),
-            outdated: Some("old"),
-            size_bytes: Some(7 << 30),
-            quota_bytes: Some(8 << 30),
-            leaderless: true,
-            complaints: vec!["NOSPACE".into()],
+    fn a_router_may_write_what_is_its_own_and_no_more() {
+        let with = |ranges: &[&str]| {
+            let may_write = ranges.iter().map(|range| (*range).to_owned()).collect();
+            let access = Access::Confined { user: "r1".to_owned(), may_write };
+            codes(&About { kind: Kind::Etcd, access, ..About::default() }, 0)
         };
-        assert_eq!(
-            codes(vec![Ok(ill), Err("refused".into())], 60_000),
-            [
-                "store_silent",
-                "store_leaderless",
-                "store_alarm",
-                "store_nearly_full",
-                "store_outdated",
-                "store_member_unreachable",
-                "store_even"
-            ]
-        );
+        let none = Vec::<String>::new();
+        assert_eq!(with(&["/trunkline/v1/routers/r1"]), none);
+        assert_eq!(with(&["/trunkline/v1/routers/*", "/trunkline/v1/cfg/*"]), none);
+        assert_eq!(with(&["/trunkline/v1/routers/r2"]), ["store_user_narrow"]);
+        assert_eq!(with(&["/trunkline/v1/*"]), ["store_user_wide"]);
+        assert_eq!(with(&["everything"]), ["store_user_wide"]);
     }
 }

@@ -225,6 +225,13 @@ fn a_canceled_watch_is_opened_again_elsewhere() {
 }
 
 #[test]
+fn a_renewed_identity_is_no_failure_and_loses_nothing() {
+    let mut story = Story::following();
+    assert_eq!(story.step(Input::Renewed), Effect::Reconnect);
+    assert_eq!((story.told(), story.wants()), (vec![], Want::Open(Revision(10))));
+}
+
+#[test]
 fn listings_come_in_a_burst_and_then_one_at_a_time() {
     let mut story = Story::new();
     let begun = story.now;

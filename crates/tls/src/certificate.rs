@@ -1,5 +1,5 @@
-//! What a certificate calls its owner: the common names of its subject and the URIs among its alternative
-//! names. It proves nothing: only certificates that a TLS handshake has verified come here.
+//! What a certificate says: what it calls its owner (the common names of its subject and the URIs among its
+//! alternative names) and when it ends. It proves nothing: whether to believe it is a TLS handshake's business.
 
 /// Tags of the parts that are looked at (ITU-T X.690, RFC 5280).
 mod tag {
@@ -9,6 +9,10 @@ mod tag {
     pub(super) const UTF8: u8 = 0x0c;
     pub(super) const PRINTABLE: u8 = 0x13;
     pub(super) const IA5: u8 = 0x16;
+    /// A time with a year of two digits.
+    pub(super) const UTC_TIME: u8 = 0x17;
+    /// A time with a year of four digits.
+    pub(super) const GENERALIZED_TIME: u8 = 0x18;
     pub(super) const SEQUENCE: u8 = 0x30;
     pub(super) const SET: u8 = 0x31;
     /// A URI among the alternative names.
@@ -23,8 +27,12 @@ mod tag {
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// `id-ce-subjectAltName`, 2.5.29.17.
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
-/// Fields between a certificate's version and its subject: number, algorithm, issuer, validity.
-const BEFORE_THE_SUBJECT: usize = 4;
+/// Fields between a certificate's version and its validity: number, algorithm, issuer.
+const BEFORE_THE_VALIDITY: usize = 3;
+/// Years of two digits below this one are of this century (RFC 5280, 4.1.2.5.1).
+const CENTURY_TURNS: u64 = 50;
+/// From 1 March of year 0 to 1 January 1970.
+const DAYS_TO_1970: u64 = 719_468;
 
 /// The URIs and then the common names of a certificate in DER; none of one that cannot be read.
 #[must_use]
@@ -32,13 +40,63 @@ pub fn names(der: &[u8]) -> Vec<String> {
     read(der).unwrap_or_default()
 }
 
-fn read(der: &[u8]) -> Option<Vec<String>> {
+/// When a certificate in DER ends, in seconds since 1970; `None` for one that cannot be read.
+#[must_use]
+pub fn expires_s(der: &[u8]) -> Option<u64> {
+    let (_, validity) = fields(der)?.nth(BEFORE_THE_VALIDITY)?;
+    let (kind, text) = Parts(validity).nth(1)?;
+    seconds(kind, std::str::from_utf8(text).ok()?)
+}
+
+/// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` in seconds since 1970.
+fn seconds(kind: u8, text: &str) -> Option<u64> {
+    let number = |digits: &str| digits.parse::<u64>().ok();
+    let (year, rest) = match kind {
+        tag::UTC_TIME => {
+            let (year, rest) = (number(text.get(..2)?)?, text.get(2..)?);
+            (year + if year < CENTURY_TURNS { 2000 } else { 1900 }, rest)
+        }
+        tag::GENERALIZED_TIME => (number(text.get(..4)?)?, text.get(4..)?),
+        _ => return None,
+    };
+    let at = |from: usize| rest.get(from..from + 2).and_then(number);
+    let (month, day) = (at(0)?, at(2)?);
+    let seconds = at(4)? * 3_600 + at(6)? * 60 + at(8)?;
+    // Days since 1 March of year 0, the leap day being the last of its year, as in Howard Hinnant's
+    // "chrono-Compatible Low-Level Date Algorithms"; `moment` is the way back.
+    let (year, month) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let leaps = year / 4 + year / 400 - year / 100;
+    let days = year * 365 + leaps + (153 * month + 2) / 5 + day.checked_sub(1)?;
+    Some(days.checked_sub(DAYS_TO_1970)? * 86_400 + seconds)
+}
+
+/// A moment in seconds since 1970 as `2026-11-26 17:00 UTC`.
+pub(crate) fn moment(at_s: u64) -> String {
+    let (days, minutes) = (at_s / 86_400 + DAYS_TO_1970, at_s % 86_400 / 60);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (year * 365 + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month < 3);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
+/// The fields of a certificate after its version.
+fn fields(der: &[u8]) -> Option<Parts<'_>> {
     let certificate = first(der, tag::SEQUENCE)?;
     let mut fields = Parts(first(certificate, tag::SEQUENCE)?);
     if fields.clone().next()?.0 == tag::VERSION {
         fields.next();
     }
-    let subject = fields.by_ref().nth(BEFORE_THE_SUBJECT)?.1;
+    Some(fields)
+}
+
+fn read(der: &[u8]) -> Option<Vec<String>> {
+    let mut fields = fields(der)?;
+    let subject = fields.by_ref().nth(BEFORE_THE_VALIDITY + 1)?.1;
     let mut names = Vec::new();
     for (_, extensions) in fields.filter(|(tag, _)| *tag == tag::EXTENSIONS) {
         names.extend(uris(first(extensions, tag::SEQUENCE)?));
@@ -127,6 +185,26 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_certificate_is_read_in_both_spellings() {
+        for (year, month, day, end_s) in [
+            (2026, 11, 26, 1_795_651_200),
+            (2024, 2, 29, 1_709_164_800),
+            (1999, 12, 31, 946_598_400),
+            (2049, 12, 31, 2_524_521_600),
+            // From 2050 on a year has four digits.
+            (2050, 1, 1, 2_524_608_000),
+            (4096, 1, 1, 67_090_118_400),
+        ] {
+            let mut params = CertificateParams::new(vec!["router.test".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+            let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            let date = format!("{year}-{month:02}-{day:02}");
+            assert_eq!(expires_s(made.der()), Some(end_s), "{date}");
+            assert_eq!(moment(end_s + 3_661), format!("{date} 01:01 UTC"));
+        }
+    }
+
+    #[test]
     fn a_cut_certificate_has_no_names_and_does_no_harm() {
         let der = certificate(&[(DnType::CommonName, "alice")], &["spiffe://prod/ops"]);
         for length in 0..der.len() {
@@ -135,7 +213,7 @@ mod tests {
         for at in 0..der.len() {
             let mut odd = der.clone();
             odd[at] ^= 0xff;
-            let _ = names(&odd);
+            let _ = (names(&odd), expires_s(&odd));
         }
     }
 }

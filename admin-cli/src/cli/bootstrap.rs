@@ -1,0 +1,60 @@
+//! Flags of `bootstrap` and `doctor`, and how etcd itself is reached.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// What can be set up before there is a router to ask.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BootstrapVerb {
+    /// Give the parts of a cluster their users and roles in etcd, and turn access control on
+    Etcd(BootstrapEtcdArgs),
+}
+
+/// Flags of `bootstrap etcd`.
+#[derive(Clone, Debug, Args)]
+pub struct BootstrapEtcdArgs {
+    /// Where it is, and who asks.
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+    /// A router with a certificate of its own, by its common name, which is the router's node_id; several times for several
+    #[arg(long, value_name = "NAME")]
+    pub router: Vec<String>,
+    /// A certificate that many routers share, by its common name
+    #[arg(long, value_name = "NAME")]
+    pub routers: Vec<String>,
+    /// A prober, by its certificate's common name, which is its --id; several times for several
+    #[arg(long, value_name = "NAME")]
+    pub prober: Vec<String>,
+    /// A router that operators' edits go through, named by --router or --routers, too
+    #[arg(long, value_name = "NAME")]
+    pub operator: Vec<String>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Flags of `doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// With these it looks at etcd's users and roles, too, for which it needs a certificate of root.
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+}
+
+/// Where etcd is, and who asks.
+#[derive(Clone, Debug, Args)]
+pub struct EtcdArgs {
+    /// The etcd members, as URLs
+    #[arg(long, env = "TRUNKLINE_ETCD_ENDPOINTS", value_name = "URL,…", value_delimiter = ',')]
+    pub etcd_endpoints: Vec<String>,
+    /// Who signed etcd's certificates
+    #[arg(long, env = "TRUNKLINE_ETCD_CA", value_name = "FILE", requires = "etcd_cert")]
+    pub etcd_ca: Option<PathBuf>,
+    /// Your certificate to etcd; with the common name root it may change rights
+    #[arg(long, env = "TRUNKLINE_ETCD_CERT", value_name = "FILE", requires = "etcd_key")]
+    pub etcd_cert: Option<PathBuf>,
+    /// The key of your certificate to etcd
+    #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires = "etcd_ca")]
+    pub etcd_key: Option<PathBuf>,
+}
