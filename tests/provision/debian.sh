@@ -23,6 +23,19 @@ debian_mirror() {
         sed -nE 's#^(deb |URIs:)[^#]*(https?://[^ ]*/debian)/?( .*)?$#\2#p' | head -n 1
 }
 
+# Sets `mirror`; ends with this remedy where packages cannot be had.
+need_debian() {
+    local remedy=$1 program
+    for program in apt-get dpkg-deb; do
+        command -v "$program" >/dev/null || { echo "$program is missing: $remedy" >&2; exit 1; }
+    done
+    mirror=${TRUNKLINE_DEBIAN_MIRROR:-$(debian_mirror)}
+    [ -n "$mirror" ] || {
+        echo "no Debian mirror is configured: name one in TRUNKLINE_DEBIAN_MIRROR" >&2
+        exit 1
+    }
+}
+
 # Fetches and unpacks packages of one suite into $1/unpacked.
 fetch_packages() {
     root=$1 suite=$2 packages=$3
@@ -47,14 +60,7 @@ fetch_programs() {
         "$tools/$1" --version 2>&1 | head -n 1
         exit 0
     fi
-    for program in apt-get dpkg-deb; do
-        command -v "$program" >/dev/null || { echo "$program is missing: put $* into $tools by hand" >&2; exit 1; }
-    done
-    mirror=${TRUNKLINE_DEBIAN_MIRROR:-$(debian_mirror)}
-    [ -n "$mirror" ] || {
-        echo "no Debian mirror is configured: name one in TRUNKLINE_DEBIAN_MIRROR" >&2
-        exit 1
-    }
+    need_debian "put $* into $tools by hand"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     for suite in $suites; do

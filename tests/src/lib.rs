@@ -91,6 +91,7 @@ pub mod puppet;
 
 pub mod frames;
 pub mod json;
+pub mod metrics;
 mod times;
 
 #[expect(clippy::panic, reason = "fails its test on the spot")]

@@ -3,32 +3,19 @@
 
 use std::path::Path;
 
-use trunkline_runtime::catalogue::{Metric, section};
+use trunkline_runtime::catalogue::section;
+use trunkline_tests::metrics;
 
 const HEAD: &str = "# Metrics\n\nBoth programs answer `/metrics` on their operations port. Names are \
 `trunkline_<thing>_<unit>`, counters end in `_total`. No label holds text of a caller's. This page is made \
 from the code.\n";
 
-/// All metrics of a router.
-fn router() -> Vec<Metric> {
-    [
-        router_node::telemetry::CATALOGUE,
-        router_node::census::telemetry::CATALOGUE,
-        router_node::canary::telemetry::CATALOGUE,
-        router_node::evidence::telemetry::CATALOGUE,
-        router_node::admin::telemetry::CATALOGUE,
-        router_node::traces::telemetry::CATALOGUE,
-        router_node::certificates::CATALOGUE,
-    ]
-    .concat()
-}
-
 #[test]
 fn the_page_of_metrics_is_what_the_programs_say() {
     let page = [
         HEAD.to_owned(),
-        section("router-node", &router()),
-        section("health-prober", health_prober::telemetry::CATALOGUE),
+        section("router-node", &metrics::router()),
+        section("health-prober", &metrics::prober()),
     ]
     .join("\n");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
@@ -44,8 +31,7 @@ fn the_page_of_metrics_is_what_the_programs_say() {
 
 #[test]
 fn every_name_keeps_the_rules() {
-    let router = router();
-    for metric in router.iter().chain(health_prober::telemetry::CATALOGUE) {
+    for metric in [metrics::router(), metrics::prober()].concat() {
         let counter = metric.kind == trunkline_runtime::catalogue::Kind::Counter;
         assert!(metric.name.starts_with("trunkline_"), "{}", metric.name);
         assert_eq!(metric.name.ends_with("_total"), counter, "{}", metric.name);

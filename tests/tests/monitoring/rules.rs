@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use trunkline_runtime::catalogue::Kind;
+use trunkline_tests::metrics;
 use trunkline_tests::process::beside;
 use trunkline_tests::prometheus::promtool;
 
@@ -21,16 +22,9 @@ fn alerts() -> Vec<(String, Value)> {
 
 /// Everything that a query may read: all series of the catalogue, and what rules record.
 fn known() -> BTreeSet<String> {
-    let catalogues = [
-        router_node::telemetry::CATALOGUE,
-        router_node::census::telemetry::CATALOGUE,
-        router_node::evidence::telemetry::CATALOGUE,
-        router_node::admin::telemetry::CATALOGUE,
-        health_prober::telemetry::CATALOGUE,
-    ];
     let mut known: BTreeSet<String> =
         rules().iter().map(|rule| text(rule, "/record").to_owned()).collect();
-    for metric in catalogues.concat() {
+    for metric in [metrics::router(), metrics::prober()].concat() {
         match metric.kind {
             Kind::Histogram => known.extend(["bucket", "sum", "count"].map(|series| {
                 let name = metric.name;
