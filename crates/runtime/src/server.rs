@@ -4,6 +4,7 @@
 mod connection;
 mod lifetime;
 mod limits;
+mod metered;
 
 use std::io;
 use std::net::SocketAddr;

@@ -11,22 +11,23 @@ use futures_util::TryFutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::metered::Metered;
 use super::{Handler, Peer, ServerLimits, ServerOptions};
 use crate::tls::ServerTls;
 use crate::{BoxError, Shutdown, Spawner};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
-const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The pause before looking again at a preface that came in pieces. Practically none does. It doubles each time:
 /// thousands that send one byte and wait cost next to nothing.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
@@ -127,7 +128,7 @@ impl<M> Connector<M> {
     {
         let Some(protocol) = self.start(detect(&stream), retire).await? else { return Ok(()) };
         let service = (self.make_service)(&Peer { address, certificate: None });
-        self.speak(protocol, TokioIo::new(stream), service, retire).await
+        self.speak(protocol, stream, service, retire).await
     }
 
     async fn run_tls<S>(
@@ -145,7 +146,7 @@ impl<M> Connector<M> {
         let Some(stream) = self.start(handshake, retire).await? else { return Ok(()) };
         let (protocol, certificate) = negotiated(&stream);
         let service = (self.make_service)(&Peer { address, certificate });
-        self.speak(protocol, TokioIo::new(stream), service, retire).await
+        self.speak(protocol, stream, service, retire).await
     }
 
     /// The opening of a connection, within its time. `None` when the server ends meanwhile.
@@ -168,7 +169,7 @@ impl<M> Connector<M> {
         retire: &Shutdown,
     ) -> Result<(), BoxError>
     where
-        I: Read + Write + Unpin + Send + 'static,
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Handler,
     {
         match protocol {
@@ -178,10 +179,12 @@ impl<M> Connector<M> {
                     let leaving = leaving.clone();
                     service.call(request).map_ok(move |answer| farewell(answer, &leaving))
                 });
+                let io = TokioIo::new(io);
                 let connection = Box::pin(self.http1.serve_connection(io, service));
                 self.finish(connection, retire).await?;
             }
             Protocol::Http2 => {
+                let io = TokioIo::new(Metered::new(io));
                 let connection = Box::pin(self.http2.serve_connection(io, service));
                 self.finish(connection, retire).await?;
             }
