@@ -107,7 +107,12 @@ fn serve_evidence(
     intake: Intake,
     shutdown: &Shutdown,
 ) {
-    let options = ServerOptions { limits: intake::limits(), tls, spawner: tasks.spawner() };
+    let options = ServerOptions {
+        limits: intake::limits(),
+        tls,
+        spawner: tasks.spawner(),
+        ..ServerOptions::default()
+    };
     let make = move |peer: &server::Peer| TowerToHyperService::new(intake.of(peer));
     tasks.spawn("evidence", server::serve(listener, options, make, shutdown.clone()));
 }

@@ -4,7 +4,7 @@
 pub mod access;
 pub mod telemetry;
 
-mod audit;
+pub mod audit;
 mod canary;
 mod catalog;
 mod confirm;
@@ -67,6 +67,7 @@ use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
 use access::{Elsewhere, Entrance, Gate, Roles};
+use audit::Audit;
 
 /// The admin API of one router.
 #[derive(Clone)]
@@ -92,9 +93,9 @@ impl Admin {
     }
 
     /// The service behind its entrance, and reflection that describes it: the contract is no secret.
-    pub fn routes(self, roles: Roles) -> Routes {
+    pub fn routes(self, roles: Roles, audit: Arc<Audit>) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
-        let entrance = Entrance::new(Arc::clone(&self.router), roles);
+        let entrance = Entrance::new(Arc::clone(&self.router), roles, audit);
         let elsewhere = Elsewhere(Arc::clone(&entrance));
         let routes = Routes::new(Gate::new(AdminServiceServer::new(self), entrance));
         let routes = Routes::from(routes.into_axum_router().fallback_service(elsewhere));

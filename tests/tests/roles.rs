@@ -2,6 +2,7 @@
 //! was refused or changed is written down.
 
 use serde_json::json;
+use tokio::net::TcpStream;
 use trunkline_tests::authority::Authority;
 use trunkline_tests::client::Client;
 use trunkline_tests::operator::Operator;
@@ -129,6 +130,14 @@ async fn certificates_have_the_roles_that_the_router_names() {
     let ca = authority.ca();
     let bare = Operator::at(&router).with_key(VIEWER).over_tls(&["--ca".as_ref(), ca.as_os_str()]);
     let _ = bare.is_told(1, READS[0]);
+    // Nobody who only looks whether somebody listens.
+    drop(TcpStream::connect(router.admin).await.unwrap());
+    let log = router.stop().await;
+    let written = |line: &&String| line.contains("\"connect\"") && line.contains("unauthenticated");
+    let written: Vec<&String> = log.0.iter().filter(written).collect();
+    assert!(written.iter().any(|line| line.contains("UnknownIssuer")), "{written:#?}");
+    assert!(written.iter().any(|line| line.contains("no certificate")), "{written:#?}");
+    assert!(written.iter().all(|line| line.contains("\"why\":\"")), "{written:#?}");
 }
 
 const DRAIN: &str = "/trunkline.admin.v1.AdminService/Drain";

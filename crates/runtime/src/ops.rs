@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::readiness::Readiness;
 use crate::server::{self, ServerLimits, ServerOptions};
 use crate::telemetry::MetricsHandle;
-use crate::{BoxError, Shutdown, Spawner};
+use crate::{BoxError, Shutdown};
 
 /// Scrapers, probes and a few people at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -80,7 +80,7 @@ pub async fn serve(
         ..ServerLimits::default()
     };
     // A spawner of its own: no drain waits for a scraper that keeps its connection.
-    let options = ServerOptions { limits, tls: None, spawner: Spawner::new() };
+    let options = ServerOptions { limits, ..ServerOptions::default() };
     let routes = Arc::new(routes);
     let make_service = move |_: &server::Peer| {
         let routes = Arc::clone(&routes);

@@ -6,6 +6,7 @@ mod lifetime;
 mod limits;
 mod metered;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,6 +41,36 @@ pub struct ServerOptions {
     pub tls: Option<Arc<ServerTls>>,
     /// Starts the connections, and lets a drain wait for them.
     pub spawner: Spawner,
+    /// Is told of those who were refused at the handshake.
+    pub strangers: Strangers,
+}
+
+/// Is told of everybody whose certificate was refused, or who showed none where one is asked for: from where, and
+/// why. Those who only connect and leave are not told of.
+#[derive(Clone, Default)]
+pub struct Strangers(Option<Arc<dyn Fn(SocketAddr, &str) + Send + Sync>>);
+
+impl Strangers {
+    /// Tells this.
+    #[must_use]
+    pub fn tell(told: impl Fn(SocketAddr, &str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(told)))
+    }
+
+    fn refused(&self, peer: SocketAddr, error: &BoxError) {
+        // What TLS itself refuses is invalid data; a peer that left is not.
+        let error = error.downcast_ref::<io::Error>();
+        let refused = error.filter(|error| error.kind() == io::ErrorKind::InvalidData);
+        if let (Some(told), Some(error)) = (&self.0, refused) {
+            told(peer, &error.to_string());
+        }
+    }
+}
+
+impl fmt::Debug for Strangers {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Strangers").field(&self.0.is_some()).finish()
+    }
 }
 
 /// Who is at the other end of a connection.

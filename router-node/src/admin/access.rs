@@ -17,7 +17,7 @@ use tower::Service;
 use trunkline_core::policy::Role;
 use trunkline_proto::admin::v1::admin_service_server::AdminServiceServer;
 
-use super::audit::{Audit, Call};
+use super::audit::{Audit, Call, NOBODY};
 use super::{Admin, Admitted, refusal};
 use crate::auth::KeyHolder;
 use crate::pipeline::Router;
@@ -56,9 +56,6 @@ const LEAST: &[(&str, Role)] = &[
     ("RestoreModel", Role::Operator),
 ];
 
-/// What the audit calls those whom nobody knows.
-const NOBODY: &str = "-";
-
 /// Roles that a router's own configuration gives, by the name that the history has: `key/ID` or `cert/NAME`.
 pub type Roles = BTreeMap<String, Role>;
 
@@ -75,13 +72,13 @@ pub struct AdminPeer {
 pub struct Entrance {
     router: Arc<Router>,
     roles: Roles,
-    audit: Audit,
+    audit: Arc<Audit>,
 }
 
 impl Entrance {
     /// The entrance of a router whose configuration gives these roles.
-    pub fn new(router: Arc<Router>, roles: Roles) -> Arc<Self> {
-        Arc::new(Self { router, roles, audit: Audit::default() })
+    pub fn new(router: Arc<Router>, roles: Roles, audit: Arc<Audit>) -> Arc<Self> {
+        Arc::new(Self { router, roles, audit })
     }
 
     /// Who asks, if they may ask for this; else who they are, as far as anybody knows, and why not.

@@ -17,6 +17,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Letters of what was asked for that are written: the longest call of ours, several times over.
 const MAX_ASKED_CHARS: usize = 128;
 
+/// Those whom nobody knows.
+pub const NOBODY: &str = "-";
+/// The call that was to begin with a handshake.
+const CONNECT: &str = "connect";
+
 /// A call that came to the admin port.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -56,21 +61,31 @@ impl Audit {
     pub fn ended(&self, call: &Call, who: &str, said: Option<&Status>) {
         let outcome = Outcome::of(said);
         self.meter.called(call.rpc, outcome);
-        let Call { rpc, least, asked, peer } = call;
-        let outcome = outcome.as_str();
-        let Some(status) = said else {
-            if *least > Role::Viewer {
+        match said {
+            Some(status) => self.refused(call, who, outcome, status.message()),
+            None if call.least > Role::Viewer => {
+                let (Call { rpc, peer, .. }, outcome) = (call, outcome.as_str());
                 tracing::info!(target: "audit", who, rpc, %peer, outcome, "admin call");
             }
-            return;
-        };
+            None => {}
+        }
+    }
+
+    /// Writes down that somebody was refused before any call, for the certificate that they showed, or for none.
+    pub fn stranger(&self, peer: IpAddr, why: &str) {
+        let call = Call::new((CONNECT, Role::Viewer), "", peer);
+        self.meter.called(call.rpc, Outcome::Unauthenticated);
+        self.refused(&call, NOBODY, Outcome::Unauthenticated, why);
+    }
+
+    fn refused(&self, call: &Call, who: &str, outcome: Outcome, why: &str) {
         let Noted { write, left_out } = self.note();
         if left_out > 0 {
             let message = "admin calls were refused beyond those that are written one by one";
             tracing::warn!(target: "audit", calls = left_out, "{message}");
         }
         if write {
-            let why = status.message();
+            let (Call { rpc, asked, peer, .. }, outcome) = (call, outcome.as_str());
             tracing::warn!(target: "audit", who, rpc, asked, %peer, outcome, why, "admin call");
         }
     }

@@ -9,12 +9,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use trunkline_runtime::server::{self, ServerLimits, ServerOptions};
+use trunkline_runtime::server::{self, ServerLimits, ServerOptions, Strangers};
 use trunkline_runtime::tls::{ServerTls, certificate};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, descriptors};
 
 use crate::admin::Admin;
 use crate::admin::access::AdminPeer;
+use crate::admin::audit::Audit;
 use crate::config::Config;
 use crate::ingress::grpc::{self, Health};
 use crate::ingress::http::Public;
@@ -97,7 +98,12 @@ pub(super) fn serve_public(
     router: &Arc<Router>,
     shutdown: &Shutdown,
 ) -> Result<(), BoxError> {
-    let options = ServerOptions { limits: public_limits(config), tls, spawner: tasks.spawner() };
+    let options = ServerOptions {
+        limits: public_limits(config),
+        tls,
+        spawner: tasks.spawner(),
+        ..ServerOptions::default()
+    };
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
     let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
@@ -119,8 +125,12 @@ pub(super) fn serve_admin(
     api: Admin,
     shutdown: &Shutdown,
 ) {
-    let options = ServerOptions { limits: limits(config), tls, spawner: tasks.spawner() };
-    let routes = api.routes(config.admin_roles.clone());
+    let audit = Arc::new(Audit::default());
+    let told = Arc::clone(&audit);
+    let strangers = Strangers::tell(move |peer, why| told.stranger(peer.ip(), why));
+    let options =
+        ServerOptions { limits: limits(config), tls, spawner: tasks.spawner(), strangers };
+    let routes = api.routes(config.admin_roles.clone(), audit);
     let make = move |peer: &server::Peer| {
         let certificate = peer.certificate.as_ref();
         let names = certificate.map(|shown| certificate::names(shown)).unwrap_or_default();

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::metered::Metered;
-use super::{Handler, Peer, ServerLimits, ServerOptions};
+use super::{Handler, Peer, ServerLimits, ServerOptions, Strangers};
 use crate::tls::ServerTls;
 use crate::{BoxError, Shutdown, Spawner};
 
@@ -54,6 +54,7 @@ pub(super) struct Connector<M> {
     stall_timeout: Duration,
     age_grace: Duration,
     spawner: Spawner,
+    strangers: Strangers,
     leaving: Shutdown,
     cut: Shutdown,
 }
@@ -66,7 +67,7 @@ enum Protocol {
 impl<M> Connector<M> {
     /// `leaving` is thrown when the server will soon stop.
     pub(super) fn new(options: ServerOptions, make_service: M, leaving: Shutdown) -> Self {
-        let ServerOptions { limits, tls, spawner } = options;
+        let ServerOptions { limits, tls, spawner, strangers } = options;
         Self {
             make_service,
             http1: http1_builder(&limits),
@@ -76,6 +77,7 @@ impl<M> Connector<M> {
             stall_timeout: limits.stall_timeout,
             age_grace: limits.connection_age_grace,
             spawner,
+            strangers,
             leaving,
             cut: Shutdown::new(),
         }
@@ -143,7 +145,9 @@ impl<M> Connector<M> {
         S: Handler,
     {
         let handshake = TlsAcceptor::from(tls.current()).accept(stream);
-        let Some(stream) = self.start(handshake, retire).await? else { return Ok(()) };
+        let opened = self.start(handshake, retire).await;
+        let opened = opened.inspect_err(|error| self.strangers.refused(address, error));
+        let Some(stream) = opened? else { return Ok(()) };
         let (protocol, certificate) = negotiated(&stream);
         let service = (self.make_service)(&Peer { address, certificate });
         self.speak(protocol, stream, service, retire).await

@@ -89,7 +89,8 @@ async fn start(limits: ServerLimits, tls: Option<Arc<ServerTls>>) -> Running {
     };
     let shutdown = Shutdown::new();
     let spawner = Spawner::new();
-    let options = ServerOptions { limits, tls, spawner: spawner.clone() };
+    let options =
+        ServerOptions { limits, tls, spawner: spawner.clone(), ..ServerOptions::default() };
     let ended = tokio::task::spawn_local(serve(listener, options, make, shutdown.clone()));
     Running { address, shutdown, ended, started, dropped, leave, spawner }
 }
