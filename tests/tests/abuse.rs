@@ -60,6 +60,16 @@ async fn floods_that_only_an_attacker_sends_end_their_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn frames_that_carry_nothing_are_taken_only_so_many() {
+    let (_provider, router) = router().await;
+    for attack in [Attack::Settings, Attack::Pings, Attack::Priorities] {
+        let ended = attack.run(router.public, 10_000).await.end().await;
+        assert!(ended.closed, "{attack:?}: {ended:?}");
+        serves(&router).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn floods_harm_nobody_and_fill_no_memory() {
     let (_provider, router) = router().await;
     serves(&router).await;
