@@ -132,9 +132,12 @@ impl Course {
             let admitted = match lane.load.admission(now) {
                 Admission::Admitted | Admission::Cooling => true,
                 Admission::Trial => lane.load.take_trial(now),
-                Admission::Ejected => {
-                    turn.reason == Reason::LastDitch && lane.load.in_flight() == 0
-                }
+                Admission::Ejected => match turn.reason {
+                    Reason::LastDitch => lane.load.in_flight() == 0,
+                    // Another call was quicker to take the trial; where there is no other turn, both are.
+                    Reason::Trial => place.turn + 1 == self.plan.turns.len(),
+                    _ => false,
+                },
             };
             if admitted {
                 if turn.reason == Reason::LastDitch {

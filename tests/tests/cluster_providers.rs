@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sim_provider::{Fault, FaultRule};
 use tokio::time::{Instant, sleep_until};
-use trunkline_tests::cluster::{Cluster, Plan, Verdict, keeps};
+use trunkline_tests::cluster::{Cluster, Plan, Verdict, keeps, until};
 use trunkline_tests::provider::Provider;
 
 /// Between two calls of one caller.
@@ -54,6 +54,10 @@ async fn a_dead_provider_leaves_every_router_and_comes_back() {
     cluster.agree().await;
     cluster.provider("alpha").sim.revive().expect("its port is its own");
     cluster.wait_for("alpha", Verdict::Up).await;
+    for router in &cluster.routers {
+        let admitted = async || router.metric("trunkline_endpoint_breaker", "alpha").await == 0.0;
+        until("every router calls it again", admitted).await;
+    }
     cluster.agree().await;
     load.stop_without_loss().await;
 }

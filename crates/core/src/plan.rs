@@ -42,7 +42,7 @@ pub enum Reason {
     Ordered,
     /// The caller's sort.
     Sorted,
-    /// Its breaker is due for one trial.
+    /// Drawn like any other; its breaker is due for one trial, which this call is.
     Trial,
     /// The cluster says down, but this router's last ten seconds were good.
     LocallyGood,
@@ -139,7 +139,8 @@ fn eligible<'a>(snapshot: &'a Snapshot, candidates: &[Candidate]) -> Vec<Eligibl
     allowed
         .filter_map(|c| {
             let state = snapshot.endpoints.get(c.endpoint)?;
-            Some(Eligible { state, ticket: ticket(state, c), rank: rank(state, c.load)? })
+            let (ticket, trial) = (ticket(state, c), c.load.admission == Admission::Trial);
+            Some(Eligible { state, ticket, rank: rank(state, c.load)?, trial })
         })
         .collect()
 }
@@ -150,13 +151,14 @@ struct Eligible<'a> {
     state: &'a EndpointState,
     ticket: Ticket,
     rank: Rank,
+    trial: bool,
 }
 
-/// The fail-open order: the first of these that has anybody is drawn from.
+/// The fail-open order: the first of these that has anybody is drawn from. A due trial is among the admitted: behind
+/// them it would never be drawn while one of them is left, and what recovered would never be called again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Admitted,
-    Trial,
     LocallyGood,
     LastDitch,
 }
@@ -165,8 +167,7 @@ fn rank(state: &EndpointState, load: LocalLoad) -> Option<Rank> {
     match (state.verdict.usable(), load.admission) {
         // A cooling credential would only collect another 429.
         (_, Admission::Cooling) => None,
-        (true, Admission::Admitted) => Some(Rank::Admitted),
-        (true, Admission::Trial) => Some(Rank::Trial),
+        (true, Admission::Admitted | Admission::Trial) => Some(Rank::Admitted),
         (false, _) if load.recently_good => Some(Rank::LocallyGood),
         (false, Admission::Admitted | Admission::Trial) | (_, Admission::Ejected) => {
             Some(Rank::LastDitch)
@@ -224,7 +225,6 @@ impl Stage<'_> {
         }
         let reason = match best {
             Rank::Admitted => None,
-            Rank::Trial => Some(Reason::Trial),
             Rank::LocallyGood => Some(Reason::LocallyGood),
             Rank::LastDitch => Some(Reason::LastDitch),
         };
@@ -232,7 +232,8 @@ impl Stage<'_> {
             .filter(|at| self.pool.get(*at).is_some_and(|e| e.rank == best))
             .collect();
         let (at, how) = self.choose(group, tried, rng)?;
-        Some((at, reason.unwrap_or(how)))
+        let trial = best == Rank::Admitted && self.pool.get(at).is_some_and(|e| e.trial);
+        Some((at, if trial { Reason::Trial } else { reason.unwrap_or(how) }))
     }
 
     fn choose(&self, group: Vec<usize>, tried: &[Turn], rng: &mut Rng) -> Option<(usize, Reason)> {

@@ -77,12 +77,15 @@ fn an_ejected_endpoint_waits_behind_every_other() {
 }
 
 #[test]
-fn a_due_trial_comes_after_what_works() {
+fn a_due_trial_is_drawn_like_any_other() {
     let view = three();
     let trial = LocalLoad { admission: Admission::Trial, ..LocalLoad::default() };
     let known = Known(vec![(at(&view, "a"), trial)]);
-    let plan = draw(&view, &anyone(), &facts(), &known, 3);
-    assert_eq!(plan.turns[2].reason, Reason::Trial);
+    let first = |seed| draw(&view, &anyone(), &facts(), &known, seed).turns[0];
+    let trials = (0..300).map(first).filter(|turn| turn.reason == Reason::Trial);
+    let drawn: Vec<usize> = trials.map(|turn| turn.endpoint).collect();
+    assert!(drawn.iter().all(|endpoint| *endpoint == at(&view, "a")));
+    assert!((60..140).contains(&drawn.len()), "{} of 300 calls are trials", drawn.len());
 }
 
 #[test]
