@@ -48,6 +48,7 @@ const TALLY: &str = "crates/core/src/assess/tally.rs";
 const LIMIT: &str = "crates/core/src/assess/limit.rs";
 const WEIGH: &str = "crates/core/src/assess/weigh.rs";
 const BREAKER: &str = "crates/core/src/breaker.rs";
+const PLAN: &str = "crates/core/src/plan.rs";
 const MACHINE: &str = "crates/store/src/etcd/machine.rs";
 const PURSE: &str = "health-prober/src/purse.rs";
 
@@ -178,6 +179,14 @@ pub const MUTANTS: &[Mutant] = &[
         right: "u128::from(b.load_milli) * u128::from(a.weight)\n        < u128::from(a.load_milli) * u128::from(b.weight)",
         wrong: "u128::from(b.load_milli + 1000) * u128::from(a.weight)\n        < u128::from(a.load_milli + 1000) * u128::from(b.weight)",
         tests: core("in_proportion_to_weight"),
+    },
+    Mutant {
+        name: "trial-behind-others",
+        file: PLAN,
+        right: "(true, Admission::Admitted | Admission::Trial) => Some(Rank::Admitted),",
+        wrong: "(true, Admission::Admitted) => Some(Rank::Admitted),\n\
+            (true, Admission::Trial) => Some(Rank::LocallyGood),",
+        tests: core("a_due_trial"),
     },
     Mutant {
         name: "no-ghost",
