@@ -232,8 +232,10 @@ async fn whoever_is_confined_is_told_to_what() {
         user: user.to_owned(),
         may_write: may_write.iter().map(|range| (*range).to_owned()).collect(),
     };
-    assert_eq!(access("r1").await, confined("r1", &["/trunkline/v1/routers/r1"]));
-    let operators = ["/trunkline/v1/cfg/*", "/trunkline/v1/hist/*", "/trunkline/v1/routers/r2"];
+    let spend = "/trunkline/v1/spend/*";
+    assert_eq!(access("r1").await, confined("r1", &["/trunkline/v1/routers/r1", spend]));
+    let operators =
+        ["/trunkline/v1/cfg/*", "/trunkline/v1/hist/*", "/trunkline/v1/routers/r2", spend];
     assert_eq!(access("r2").await, confined("r2", &operators));
     assert_eq!(access("root").await, confined("root", &["everything"]));
     assert_eq!(access("stranger").await, Access::Untold);

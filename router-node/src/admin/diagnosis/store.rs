@@ -1,7 +1,7 @@
 //! What is wrong with the store.
 
 use trunkline_proto::admin::v1::{Finding, StoreMember};
-use trunkline_store::keys::{CONFIG, HISTORY, ROUTERS};
+use trunkline_store::keys::{CONFIG, HISTORY, ROUTERS, SPEND};
 use trunkline_store::port::{About, Access, Flaw, Member};
 
 use super::finding;
@@ -29,13 +29,13 @@ fn of_flaw(flaw: Flaw) -> Finding {
     finding(flaw.code, flaw.subject, flaw.problem, flaw.remedy)
 }
 
-/// A router writes its sign of life, and with the operator's role configuration and history; never what probers
-/// saw.
+/// A router writes its sign of life and what keys spend, and with the operator's role configuration and history;
+/// never what probers saw.
 fn of_access(user: &str, may_write: &[String], node: &str) -> Vec<Finding> {
     let mut found = Vec::new();
     let subject = || format!("store/user/{user}");
-    let fits =
-        |range: &&String| [ROUTERS, CONFIG, HISTORY].iter().any(|own| range.starts_with(own));
+    let ours = [ROUTERS, SPEND, CONFIG, HISTORY];
+    let fits = |range: &&String| ours.iter().any(|own| range.starts_with(own));
     let excess: Vec<&str> =
         may_write.iter().filter(|range| !fits(range)).map(String::as_str).collect();
     if !excess.is_empty() {
@@ -45,9 +45,14 @@ fn of_access(user: &str, may_write: &[String], node: &str) -> Vec<Finding> {
             "give the router a certificate and a role of its own: admin-cli bootstrap etcd";
         found.push(finding("store_user_wide", subject(), problem, remedy));
     }
-    let own = [format!("{ROUTERS}{node}"), format!("{ROUTERS}*")];
-    if excess.is_empty() && !may_write.iter().any(|range| own.contains(range)) {
-        let problem = format!("router/{node} is this user, who may not write {ROUTERS}{node}");
+    let needed = [(ROUTERS, format!("{ROUTERS}{node}")), (SPEND, format!("{SPEND}*"))];
+    let lacks = |(below, range): &&(&str, String)| {
+        !may_write.iter().any(|may| may == range || *may == format!("{below}*"))
+    };
+    let missing: Vec<&str> = needed.iter().filter(lacks).map(|(_, range)| range.as_str()).collect();
+    if excess.is_empty() && !missing.is_empty() {
+        let missing = missing.join(", ");
+        let problem = format!("router/{node} is this user, who may not write {missing}");
         let remedy = "set node_id to the certificate's common name, and run admin-cli bootstrap etcd --router NAME";
         found.push(finding("store_user_narrow", subject(), problem, remedy));
     }
@@ -92,9 +97,11 @@ mod tests {
             codes(&About { kind: Kind::Etcd, access, ..About::default() }, 0)
         };
         let none = Vec::<String>::new();
-        assert_eq!(with(&["/trunkline/v1/routers/r1"]), none);
-        assert_eq!(with(&["/trunkline/v1/routers/*", "/trunkline/v1/cfg/*"]), none);
-        assert_eq!(with(&["/trunkline/v1/routers/r2"]), ["store_user_narrow"]);
+        let spend = "/trunkline/v1/spend/*";
+        assert_eq!(with(&["/trunkline/v1/routers/r1", spend]), none);
+        assert_eq!(with(&["/trunkline/v1/routers/*", spend, "/trunkline/v1/cfg/*"]), none);
+        assert_eq!(with(&["/trunkline/v1/routers/r2", spend]), ["store_user_narrow"]);
+        assert_eq!(with(&["/trunkline/v1/routers/r1"]), ["store_user_narrow"]);
         assert_eq!(with(&["/trunkline/v1/*"]), ["store_user_wide"]);
         assert_eq!(with(&["everything"]), ["store_user_wide"]);
     }
