@@ -32,17 +32,17 @@ const CHAT: &str = "/v1/chat/completions";
 
 /// Keys of providers, one of which the provider refuses.
 const PROVIDER_KEYS: [&str; 3] =
-    ["sk-CANARYrefused0001", "sk-CANARYaccepted002", "sk-CANARYechoed00003"];
-const CALL_KEY: &str = "tl_canary01_CANARYcallkey000000";
-const ADMIN_KEY: &str = "tl_canary02_CANARYadminkey00000";
-const WRONG_KEY: &str = "tl_canary03_CANARYwrongkey00000";
-const PEPPER: &str = "CANARYpepper0000000000000000000";
+    ["sk-KANARIErefused0001", "sk-KANARIEaccepted002", "sk-KANARIEechoed00003"];
+const CALL_KEY: &str = "tl_canary01_KANARIEcallkey000000";
+const ADMIN_KEY: &str = "tl_canary02_KANARIEadminkey00000";
+const WRONG_KEY: &str = "tl_canary03_KANARIEwrongkey00000";
+const PEPPER: &str = "KANARIEpepper0000000000000000000";
 /// A prompt; simulated providers answer with its words.
-const PROMPT: &str = "CANARYprompt1 CANARYprompt2 CANARYprompt3 CANARYprompt4";
+const PROMPT: &str = "KANARIEprompt1 KANARIEprompt2 KANARIEprompt3 KANARIEprompt4";
 /// A secret that somebody pasted where the name of a variable belongs.
-const PASTED: &str = "sk-CANARY0pasted1into2a3document";
+const PASTED: &str = "sk-KANARIE0pasted1into2a3document";
 /// What is in all of them, and in nothing else.
-const CANARY: &str = "CANARY";
+const CANARY: &str = "KANARIE";
 
 /// What was planted beside the canaries, and where anything planted came up again.
 struct Planted {
@@ -172,7 +172,7 @@ impl Deployment {
 
     async fn call_and_be_answered(&self) {
         let client = self.router.client_with(CALL_KEY);
-        let headers = [("cookie", "CANARYcookie"), ("x-trunkline-explain", "1")];
+        let headers = [("cookie", "KANARIEcookie"), ("x-trunkline-explain", "1")];
         for body in [ask("m"), overlay(ask("m"), json!({"stream": true}))] {
             let reply = client.post_with(CHAT, &headers, &body).await;
             assert!(reply.content().contains(CANARY), "{}", reply.text());
@@ -199,7 +199,7 @@ impl Deployment {
 
     async fn send_nonsense(&self) -> Vec<Reply> {
         let client = self.router.client_with(CALL_KEY);
-        let mut told = vec![client.get("/v1/models?api_key=CANARYquery").await];
+        let mut told = vec![client.get("/v1/models?api_key=KANARIEquery").await];
         for body in [
             json!({"model": "m", "messages": PROMPT}).to_string(),
             format!("{{\"model\": \"{PROMPT}"),
