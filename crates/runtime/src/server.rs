@@ -48,7 +48,9 @@ pub struct ServerOptions {
 /// Is told of everybody whose certificate was refused, or who showed none where one is asked for: from where, and
 /// why. Those who only connect and leave are not told of.
 #[derive(Clone, Default)]
-pub struct Strangers(Option<Arc<dyn Fn(SocketAddr, &str) + Send + Sync>>);
+pub struct Strangers(Option<Arc<Told>>);
+
+type Told = dyn Fn(SocketAddr, &str) + Send + Sync;
 
 impl Strangers {
     /// Tells this.
