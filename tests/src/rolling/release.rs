@@ -20,7 +20,8 @@ pub(super) fn build(project: &Path, commit: &str) -> anyhow::Result<PathBuf> {
         git(&source, &["checkout", "--quiet", "--detach", full.trim()])?;
     } else {
         let source = source.to_string_lossy();
-        git(project, &["worktree", "add", "--quiet", "--detach", &source, full.trim()])?;
+        // Forced: it is still known to git where `target` was deleted.
+        git(project, &["worktree", "add", "--force", "--quiet", "--detach", &source, full.trim()])?;
     }
     let mut cargo = Command::new("cargo");
     cargo.current_dir(&source).env("CARGO_TARGET_DIR", &target);

@@ -15,7 +15,7 @@ use super::connection::HTTP2_PREFACE;
 /// What a connection begins with, and has at most: a caller that gives up on all its calls at once, several times
 /// over, stays far below.
 const BALANCE_MAX: u32 = 2_000;
-/// What comes back in a second. A frame takes about a microsecond, so a peer gets a thousandth of a processor.
+/// What comes back in a second: a ping for each millisecond, which no caller needs.
 const PER_SECOND: u32 = 1_000;
 /// What a call brings along: its caller may send some frames for each, such as window updates and a ping.
 const PER_CALL: u32 = 4;
