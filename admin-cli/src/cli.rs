@@ -153,7 +153,7 @@ pub enum Verb {
 pub struct StatusArgs {
     /// Only this target: provider/NAME, model/NAME or endpoint/ID
     pub target: Option<String>,
-    /// Show it again every two seconds
+    /// Show it again when it changes, and every second
     #[arg(short, long)]
     pub watch: bool,
 }
@@ -193,7 +193,7 @@ pub struct GetArgs {
     /// What to list
     #[arg(value_enum)]
     pub kind: Kind,
-    /// Show it again every two seconds
+    /// Show it again when it changes, and every second
     #[arg(short, long)]
     pub watch: bool,
 }

@@ -25,6 +25,7 @@ mod routers;
 mod scope;
 mod state;
 mod status;
+mod watch;
 mod weights;
 mod withdraw;
 
@@ -49,13 +50,14 @@ use trunkline_proto::admin::v1::{
     ListModelsRequest, ListModelsResponse, ListProvidersRequest, ListProvidersResponse,
     PlanDocumentRequest, PlanDocumentResponse, PlanImpactRequest, PlanImpactResponse,
     ResetWeightRequest, ResetWeightResponse, SetWeightRequest, SetWeightResponse, UndrainRequest,
-    UndrainResponse, ValidateDocumentRequest, ValidateDocumentResponse,
+    UndrainResponse, ValidateDocumentRequest, ValidateDocumentResponse, WatchStatusRequest,
 };
 use trunkline_proto::admin::v1::{
     CreateKeyRequest, CreateKeyResponse, ListKeysRequest, ListKeysResponse, RestoreModelRequest,
     RestoreModelResponse, RevokeKeyRequest, RevokeKeyResponse, WithdrawModelRequest,
     WithdrawModelResponse,
 };
+use trunkline_runtime::Shutdown;
 use trunkline_runtime::tls::ServerTls;
 use trunkline_store::port::Store;
 
@@ -77,6 +79,8 @@ pub struct Admin {
     identity: Identity,
     /// How other routers' admin APIs are spoken to; `None` for plain text.
     peer_tls: Option<Arc<ServerTls>>,
+    /// Thrown when this router leaves: nobody may watch it for longer.
+    leaving: Shutdown,
     /// One edit at a time through this router: they would only undo each other's reading.
     edits: Arc<Semaphore>,
 }
@@ -84,7 +88,13 @@ pub struct Admin {
 impl Admin {
     /// The admin API of the router of this identity.
     pub fn new(router: Arc<Router>, store: Arc<dyn Store>, identity: Identity) -> Self {
-        Self { router, store, identity, peer_tls: None, edits: Arc::new(Semaphore::new(1)) }
+        let (leaving, edits) = (Shutdown::new(), Arc::new(Semaphore::new(1)));
+        Self { router, store, identity, peer_tls: None, leaving, edits }
+    }
+
+    /// Lets go of those who watch once this switch is thrown.
+    pub fn until(self, leaving: Shutdown) -> Self {
+        Self { leaving, ..self }
     }
 
     /// Speaks to other routers with the identity that this one's own admin port has.
@@ -144,6 +154,15 @@ impl AdminService for Admin {
     ) -> Result<Response<GetStatusResponse>, Status> {
         let (by, asked) = self.admit(request)?;
         status::answer(self, &by, &asked).await.map(Response::new)
+    }
+
+    type WatchStatusStream = watch::Statuses;
+
+    async fn watch_status(
+        &self,
+        request: Request<WatchStatusRequest>,
+    ) -> Result<Response<watch::Statuses>, Status> {
+        watch::status(self, request).map(Response::new)
     }
 
     async fn list_providers(

@@ -242,7 +242,7 @@ pub async fn start(
     let public = (listeners.public, certificates.public.clone());
     serve_public(&mut tasks, config, public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
-    let api = api.with_peer_tls(certificates.admin.clone());
+    let api = api.with_peer_tls(certificates.admin.clone()).until(shutdown.clone());
     tasks.spawn("drains", keeper::keep(api.clone(), shutdown.clone()));
     let admin_port = (listeners.admin, certificates.admin.clone());
     serve_admin(&mut tasks, config, admin_port, api, &shutdown);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::agreement::Agreement;
 use crate::fold::{Fold, Nack};
@@ -22,6 +22,7 @@ pub struct Heard {
     routers: ArcSwap<BTreeSet<String>>,
     nacks: ArcSwap<Vec<Nack>>,
     moved: Notify,
+    news: watch::Sender<()>,
 }
 
 impl Heard {
@@ -50,6 +51,7 @@ impl Heard {
     pub fn note(&self, fold: &Fold) {
         self.routers.store(Arc::clone(&fold.routers));
         self.agreement.told(&fold.signs);
+        self.news.send_replace(());
         if self.refusals.swap(fold.refusals, Relaxed) != fold.refusals {
             self.nacks.store(Arc::new(fold.nacks()));
             self.moved.notify_one();
@@ -69,6 +71,11 @@ impl Heard {
     /// Records that are refused, the last good ones being in force.
     pub fn nacks(&self) -> Arc<Vec<Nack>> {
         self.nacks.load_full()
+    }
+
+    /// Wakes whenever anything was understood: of configuration, observations, or other routers' signs of life.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Waits until something that is worth telling has changed. For one listener.

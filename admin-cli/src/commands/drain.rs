@@ -3,16 +3,14 @@
 use std::io::Write;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use trunkline_proto::admin::v1::{DrainEntry, DrainRequest, DrainState, ListDrainsRequest};
 
 use super::edited::Edited;
+use super::status::States;
 use crate::Failure;
 use crate::cli::{DrainArgs, Format};
 use crate::connect::Admin;
-
-/// Between two looks at a drain.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Drains the target.
 ///
@@ -63,28 +61,37 @@ struct Watched {
 impl Watched {
     async fn until_empty(&self, admin: &mut Admin, patience: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + patience;
+        let (mut states, mut told) = (States::of_no_endpoint(admin).await?, String::new());
         loop {
-            let asked = ListDrainsRequest { target: self.target.clone(), ..Default::default() };
-            let drains = admin.list_drains(asked).await?.into_inner().drains;
-            // A target with `*` is several drains.
-            let drains: Vec<&DrainEntry> =
-                drains.iter().filter(|drain| drain.revision >= self.revision).collect();
-            let unproven = drains.iter().find(|drain| drain.state() != DrainState::Proven);
-            if !drains.is_empty() && unproven.is_none() {
-                return Ok(());
-            }
-            let left = unproven.map_or_else(|| "no drain".to_owned(), |drain| how_far(drain));
-            if Instant::now() + LOOK_EVERY > deadline {
+            let Ok(next) = timeout_at(deadline, states.next()).await else {
                 return Err(Failure::NotConverged(format!(
-                    "{} is drained, but not proven empty after {} s: {left}",
+                    "{} is drained, but not proven empty after {} s: {told}",
                     self.target,
                     patience.as_secs()
                 )));
+            };
+            next?;
+            let Some(left) = self.left(admin).await? else { return Ok(()) };
+            if left != told {
+                // Progress is for whoever watches: with that stream gone, the wait goes on.
+                let _ = writeln!(std::io::stderr(), "{left}");
+                told = left;
             }
-            // Progress is for whoever watches: with that stream gone, the wait goes on.
-            let _ = writeln!(std::io::stderr(), "{left}");
-            tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// What is still to come; `None` when nothing is.
+    async fn left(&self, admin: &mut Admin) -> Result<Option<String>, Failure> {
+        let asked = ListDrainsRequest { target: self.target.clone(), ..Default::default() };
+        let drains = admin.list_drains(asked).await?.into_inner().drains;
+        // A target with `*` is several drains.
+        let drains: Vec<&DrainEntry> =
+            drains.iter().filter(|drain| drain.revision >= self.revision).collect();
+        if drains.is_empty() {
+            return Ok(Some("no drain".to_owned()));
+        }
+        let unproven = drains.iter().find(|drain| drain.state() != DrainState::Proven);
+        Ok(unproven.map(|drain| how_far(drain)))
     }
 }
 

@@ -9,11 +9,11 @@ use trunkline_proto::admin::v1::{
 };
 
 use super::document::VERSIONS;
-use super::status;
+use super::status::{self, States};
 use crate::Failure;
 use crate::cli::{Format, GetArgs, Kind};
 use crate::connect::Admin;
-use crate::render::watch::Watch;
+use crate::render::watch::Screen;
 use crate::render::{self, List};
 use crate::rows;
 
@@ -30,15 +30,28 @@ pub async fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let watch = Watch::of(args.watch, format);
-    loop {
-        let items = items(admin, args.kind).await?;
-        watch.begin(out)?;
-        render::list(&List { columns: columns(args.kind), items }, format, out)?;
-        if !watch.again(out).await? {
-            return Ok(());
-        }
+    if !args.watch {
+        return show(admin, args.kind, format, out).await;
     }
+    let screen = Screen::of(format);
+    let mut states = States::of_no_endpoint(admin).await?;
+    loop {
+        // What is listed is no part of the state; that there is a new one says when to look again.
+        states.next().await?;
+        screen.begin(out)?;
+        show(admin, args.kind, format, out).await?;
+        out.flush()?;
+    }
+}
+
+async fn show(
+    admin: &mut Admin,
+    kind: Kind,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let items = items(admin, kind).await?;
+    Ok(render::list(&List { columns: columns(kind), items }, format, out)?)
 }
 
 fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {

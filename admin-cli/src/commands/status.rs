@@ -3,13 +3,16 @@
 use std::io::Write;
 
 use serde_json::{Value, json};
-use trunkline_proto::admin::v1::{GetStatusRequest, GetStatusResponse};
+use tonic::{Status, Streaming};
+use trunkline_proto::admin::v1::{
+    GetStatusRequest, GetStatusResponse, WatchStatusRequest, WatchStatusResponse,
+};
 
 use super::canary;
 use crate::Failure;
 use crate::cli::{Format, StatusArgs};
 use crate::connect::Admin;
-use crate::render::watch::Watch;
+use crate::render::watch::Screen;
 use crate::render::{self, List};
 use crate::rows;
 
@@ -61,15 +64,49 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let target = args.target.unwrap_or_default();
-    let watch = Watch::of(args.watch, format);
+    if !args.watch {
+        let status = admin.get_status(GetStatusRequest { target }).await?.into_inner();
+        return show(&status, format, out);
+    }
+    let (screen, mut states) = (Screen::of(format), States::of(admin, target).await?);
     loop {
-        let asked = GetStatusRequest { target: target.clone() };
-        let status = admin.get_status(asked).await?.into_inner();
-        watch.begin(out)?;
+        let status = states.next().await?;
+        screen.begin(out)?;
         show(&status, format, out)?;
-        if !watch.again(out).await? {
-            return Ok(());
-        }
+        out.flush()?;
+    }
+}
+
+/// The state as a router tells it: at once, when it changes, and every second.
+pub(super) struct States(Streaming<WatchStatusResponse>);
+
+impl States {
+    /// Those of a target, or of everything.
+    ///
+    /// # Errors
+    /// The router's answer.
+    pub(super) async fn of(admin: &mut Admin, target: String) -> Result<Self, Failure> {
+        let asked = WatchStatusRequest { target };
+        Ok(Self(admin.watch_status(asked).await?.into_inner()))
+    }
+
+    /// Those of routers and probers alone.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(super) async fn of_no_endpoint(admin: &mut Admin) -> Result<Self, Failure> {
+        Self::of(admin, NOBODY.to_owned()).await
+    }
+
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// Why there is none: the router leaves, or tells this caller nothing more.
+    pub(super) async fn next(&mut self) -> Result<GetStatusResponse, Failure> {
+        let told = self.0.message().await?;
+        told.and_then(|told| told.status).ok_or_else(|| {
+            Failure::from(Status::unavailable("the router ended the watch; start it again"))
+        })
     }
 }
 

@@ -1,22 +1,19 @@
-//! `top`: the cluster live on a terminal, until `q` is pressed. It asks for the status once a second and keeps what
-//! it draws lines of by itself.
+//! `top`: the cluster live on a terminal, until `q` is pressed. It draws each state that the router tells and
+//! keeps what it draws lines of by itself.
 
 mod frame;
 mod terminal;
 
 use std::io::Write;
-use std::time::Duration;
 
 use trunkline_proto::admin::v1::GetStatusRequest;
 
+use super::status::States;
 use crate::Failure;
 use crate::cli::{Format, TopArgs};
 use crate::connect::Admin;
 use frame::Memory;
 use terminal::{Screen, Size};
-
-/// Between two frames.
-const EVERY: Duration = Duration::from_secs(1);
 
 /// Shows frames until `q`, Ctrl-C or a signal; one when asked for one, or when nobody is at a terminal.
 ///
@@ -38,18 +35,15 @@ pub async fn run(
         return Ok(memory.draw(&status, Size::UNBOUNDED, out)?);
     }
     let mut screen = Screen::open()?;
+    let mut states = States::of(admin, String::new()).await?;
     loop {
         let status = tokio::select! {
             () = screen.left() => return Ok(()),
-            status = admin.get_status(GetStatusRequest::default()) => status?.into_inner(),
+            status = states.next() => status?,
         };
         memory.take(&status);
         let mut drawn = Vec::new();
         memory.draw(&status, Screen::size(), &mut drawn)?;
         screen.show(&drawn, out)?;
-        tokio::select! {
-            () = screen.left() => return Ok(()),
-            () = tokio::time::sleep(EVERY) => {}
-        }
     }
 }

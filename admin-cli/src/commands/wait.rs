@@ -4,16 +4,13 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use trunkline_proto::admin::v1::{GetStatusResponse, RouterStatus};
 
-use super::status;
+use super::status::States;
 use crate::Failure;
 use crate::cli::{Format, WaitArgs};
 use crate::connect::Admin;
-
-/// Between two looks. A router registers what it applied within a second or two.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Waits.
 ///
@@ -27,20 +24,20 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
-    let mut progress = Progress::default();
+    let (mut states, mut progress) = (States::of_no_endpoint(admin).await?, Progress::default());
+    let mut last = GetStatusResponse::default();
     loop {
-        let status = status::of_no_endpoint(admin).await?;
-        let behind = behind(&status, args.revision);
+        let Ok(status) = timeout_at(deadline, states.next()).await else {
+            progress.end();
+            return Err(late(&args, &behind(&last, args.revision)));
+        };
+        last = status?;
+        let behind = behind(&last, args.revision);
         if behind.is_empty() {
             progress.end();
-            return applied(&status, args.revision, format, out);
+            return applied(&last, args.revision, format, out);
         }
-        progress.show(&status, &behind);
-        if Instant::now() + LOOK_EVERY > deadline {
-            progress.end();
-            return Err(late(&args, &behind));
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+        progress.show(&last, &behind);
     }
 }
 

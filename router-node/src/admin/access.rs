@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderMap, Request, Response};
+use http::{Extensions, HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::{Code, Status};
@@ -26,6 +26,7 @@ use crate::view::View;
 /// The least role that each call needs. One that is not here needs the highest.
 const LEAST: &[(&str, Role)] = &[
     ("GetStatus", Role::Viewer),
+    ("WatchStatus", Role::Viewer),
     ("ListProviders", Role::Viewer),
     ("ListEndpoints", Role::Viewer),
     ("ListModels", Role::Viewer),
@@ -81,20 +82,17 @@ impl Entrance {
         Arc::new(Self { router, roles, audit })
     }
 
-    /// Who asks, if they may ask for this; else who they are, as far as anybody knows, and why not.
-    fn admit(
-        &self,
-        call: &Call,
-        headers: &HeaderMap,
-        peer: &AdminPeer,
-    ) -> Result<Admitted, (String, Status)> {
+    /// Who asks, if they may ask for this; else why not, which is written down.
+    fn admit(&self, call: &Call, shown: &Shown) -> Result<Admitted, Status> {
         let view = self.router.view.load_full();
-        let known = self.identify(&view, headers, peer);
-        let (name, own, holder) = known.map_err(|status| (NOBODY.to_owned(), status))?;
+        let known = self.identify(&view, shown);
+        let (name, own, holder) =
+            known.inspect_err(|refused| self.audit.ended(call, NOBODY, Some(refused)))?;
         let role = own.max(self.roles.get(&name).copied());
         if role < Some(call.least) {
             let refused = refusal::role_too_low(&name, role, call.rpc, call.least);
-            return Err((name, refused));
+            self.audit.ended(call, &name, Some(&refused));
+            return Err(refused);
         }
         Ok(Admitted { view, holder, name })
     }
@@ -104,12 +102,10 @@ impl Entrance {
     fn identify(
         &self,
         view: &View,
-        headers: &HeaderMap,
-        peer: &AdminPeer,
+        Shown { credential, peer }: &Shown,
     ) -> Result<(String, Option<Role>, Arc<KeyHolder>), Status> {
-        let credential = headers.get(AUTHORIZATION).or_else(|| headers.get("x-api-key"));
         if credential.is_some() || peer.names.is_empty() {
-            let holder = view.keyring.authenticate(credential, peer.address);
+            let holder = view.keyring.authenticate(credential.as_ref(), peer.address);
             let holder = holder.map_err(|r| refusal::rejected(&r))?;
             return Ok((format!("key/{}", holder.tenant.key), holder.access.role, holder));
         }
@@ -120,6 +116,39 @@ impl Entrance {
             format!("cert/{first}")
         });
         Ok((name, None, KeyHolder::without_key()))
+    }
+}
+
+/// What whoever asks has shown of themselves.
+#[derive(Clone)]
+struct Shown {
+    credential: Option<HeaderValue>,
+    peer: AdminPeer,
+}
+
+impl Shown {
+    fn of<B>(request: &Request<B>) -> Self {
+        let headers = request.headers();
+        let credential = headers.get(AUTHORIZATION).or_else(|| headers.get("x-api-key"));
+        Self { credential: credential.cloned(), peer: peer(request.extensions()) }
+    }
+}
+
+/// What a call that goes on and on was let in with; an extension of each request.
+#[derive(Clone)]
+pub struct Standing {
+    entrance: Arc<Entrance>,
+    call: Call,
+    shown: Shown,
+}
+
+impl Standing {
+    /// Lets it in again, with the view that is in force by now.
+    ///
+    /// # Errors
+    /// When it would not be let in any more: a key was revoked or has expired.
+    pub(super) fn admit(&self) -> Result<Admitted, Status> {
+        self.entrance.admit(&self.call, &self.shown)
     }
 }
 
@@ -163,17 +192,17 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let path = request.uri().path();
-        let peer = peer(request.extensions());
-        let call = Call::new(known(path), path, peer.address);
+        let shown = Shown::of(&request);
+        let call = Call::new(known(path), path, shown.peer.address);
         let entrance = Arc::clone(&self.entrance);
-        match entrance.admit(&call, request.headers(), &peer) {
-            Err((who, refused)) => {
-                entrance.audit.ended(&call, &who, Some(&refused));
-                Box::pin(std::future::ready(Ok(refused.into_http())))
-            }
+        match entrance.admit(&call, &shown) {
+            Err(refused) => Box::pin(std::future::ready(Ok(refused.into_http()))),
             Ok(admitted) => {
                 let who = admitted.name();
                 request.extensions_mut().insert(admitted);
+                let standing =
+                    Standing { entrance: Arc::clone(&entrance), call: call.clone(), shown };
+                request.extensions_mut().insert(standing);
                 let answering = self.service.call(request);
                 Box::pin(async move {
                     let answer = answering.await?;

@@ -57,7 +57,7 @@ impl Default for Audit {
 
 impl Audit {
     /// Writes down how a call by `who` ended; `-` where nobody knows who it was. Reads that were answered are only
-    /// counted: they change nothing, and a terminal that watches makes one every second.
+    /// counted: they change nothing.
     pub fn ended(&self, call: &Call, who: &str, said: Option<&Status>) {
         let outcome = Outcome::of(said);
         self.meter.called(call.rpc, outcome);

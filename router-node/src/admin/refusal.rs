@@ -54,6 +54,12 @@ pub fn not_admitted() -> Status {
     because(Code::Unauthenticated, "not_admitted", "the call was not authenticated", [])
 }
 
+/// What a watch ends with when its router leaves.
+pub fn leaving() -> Status {
+    let message = "this router is leaving: watch another one";
+    because(Code::Unavailable, "leaving", message, [])
+}
+
 /// What should not be able to happen.
 pub fn internal(message: &str) -> Status {
     because(Code::Internal, "internal", message, [])

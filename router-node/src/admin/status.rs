@@ -25,10 +25,7 @@ pub async fn answer(
     by: &Admitted,
     asked: &GetStatusRequest,
 ) -> Result<GetStatusResponse, Status> {
-    let wanted = match asked.target.as_str() {
-        "" => None,
-        target => Some(Scope::parse(target).map_err(|m| refusal::bad_field("target", &m))?),
-    };
+    let wanted = wanted(asked)?;
     let probers = probers(admin).await;
     let routers = routers::alive(admin, by).await;
     Ok(GetStatusResponse {
@@ -39,6 +36,17 @@ pub async fn answer(
         answered_by: admin.identity.node.to_string(),
         canary: by.view.canary.as_ref().map(|running| canary::message(&running.canary)),
     })
+}
+
+/// What the state is asked of; `None` for everything.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn wanted(asked: &GetStatusRequest) -> Result<Option<Scope>, Status> {
+    match asked.target.as_str() {
+        "" => Ok(None),
+        target => Scope::parse(target).map(Some).map_err(|m| refusal::bad_field("target", &m)),
+    }
 }
 
 /// Living probers, by id. A store that is away must not keep an operator from seeing what this router does
