@@ -1,6 +1,5 @@
 //! A system that gives few descriptors: a router says so when calls that it promised would wait for one, and else
 //! does not bother whoever starts it.
-#![expect(clippy::unwrap_used, reason = "fails its test on the spot")]
 
 use std::process::Command;
 

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "that is what it is about"
 )]
@@ -27,7 +28,9 @@ fn mistakes() -> Vec<fn(&str)> {
     vec![
         |prompt| _ = black_box(&prompt[..prompt.len() - 1]),
         |prompt| _ = black_box(prompt.parse::<u8>().map_err(|_| prompt.to_owned()).unwrap()),
-        |prompt| _ = black_box(Err::<u8, _>(prompt.to_owned()).expect("a number")),
+        |prompt| {
+            _ = black_box(prompt.parse::<u8>().map_err(|_| prompt.to_owned()).expect("a number"))
+        },
         |prompt| panic!("not a number: {prompt}"),
         |prompt| assert_eq!(prompt, "", "they differ"),
         |prompt| std::panic::panic_any(prompt.to_owned()),
