@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use trunkline_core::breaker::Admission;
 use trunkline_core::failure::FailureKind;
+use trunkline_core::id::ProviderId;
 use trunkline_core::plan::{Plan, Reason, Turn};
 use trunkline_core::policy::Timeouts;
 use trunkline_core::retry::{self, Again, GiveUp, Released, RetryBudget, Step, Tried};
@@ -48,8 +49,8 @@ pub enum Release {
 
 /// What a course ends with when it succeeds.
 pub enum Delivery {
-    /// The answer.
-    Whole(Bytes),
+    /// The answer, and who gave it.
+    Whole(Bytes, ProviderId),
     /// The stream, committed.
     Stream(Box<Relay>),
 }

@@ -128,6 +128,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// Connections at once; more wait in the system's queue.
     pub connections: usize,
+    /// When the system has room for fewer connections than this, somebody should know.
+    pub least_connections: usize,
     /// Streams at once on one HTTP/2 connection.
     pub streams_per_connection: u32,
     /// The age at which a connection is told to finish, in milliseconds; `None` keeps connections.

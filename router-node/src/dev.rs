@@ -18,7 +18,7 @@ use trunkline_store::port::{Expect, Store};
 
 use crate::app::{self, Listeners, Observability, Running};
 use crate::certificates::Certificates;
-use crate::config::{Config, Dev, DevArgs, Drain, ServeArgs, StoreConfig};
+use crate::config::{Config, Dev, DevArgs, Drain, Limits, ServeArgs, StoreConfig};
 use crate::evidence::local;
 use crate::fold::{CATALOG, KEYS, POLICY};
 
@@ -33,6 +33,8 @@ pub const DEV_KEY: &str = "dev";
 const DEV_KEY_ID: &str = "devlocal";
 /// A developer who presses Ctrl-C does not wait longer.
 const DRAIN_GRACE_MS: u64 = 2_000;
+/// A developer's own callers are few: a smaller limit of open files than `serve` would like is no news to them.
+const LEAST_CONNECTIONS: usize = 128;
 /// Zones that a development router pretends its probers stand in.
 pub const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 
@@ -79,7 +81,9 @@ pub async fn start(
 /// # Errors
 /// None that a user can cause: the defaults are sound.
 pub fn config(dev: &Dev) -> Result<Config, BoxError> {
+    let defaults = Config::load(&ServeArgs::default())?;
     Ok(Config {
+        limits: Limits { least_connections: LEAST_CONNECTIONS, ..defaults.limits },
         listen: dev.ports.listen,
         ops: dev.ports.ops,
         admin: dev.ports.admin,
@@ -88,7 +92,7 @@ pub fn config(dev: &Dev) -> Result<Config, BoxError> {
         store: StoreConfig::Embedded { dir: dev.data_dir.clone() },
         log_level: dev.log_level,
         drain: Drain { wait_ms: 0, grace_ms: DRAIN_GRACE_MS },
-        ..Config::load(&ServeArgs::default())?
+        ..defaults
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use trunkline_runtime::panics;
 use trunkline_store::{DiskSnapshot, Kept};
 
 use crate::fold::Fold;
@@ -51,7 +52,8 @@ impl Disk {
                 None
             }
             Err(error) => {
-                tracing::error!(%error, "the disk snapshot could not be read");
+                let error = panics::of_task(&error);
+                tracing::error!(error, "the disk snapshot could not be read");
                 None
             }
         }

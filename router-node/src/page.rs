@@ -2,6 +2,7 @@
 //! JSON. It changes nothing, asks for no key and shows no text of callers but the values of allow-listed tags.
 //! Its files are part of the program; a browser loads nothing from anywhere else.
 
+mod canary;
 mod costs;
 mod evidence;
 mod history;

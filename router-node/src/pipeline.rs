@@ -10,6 +10,7 @@ use http::HeaderValue;
 use tokio::sync::oneshot;
 use trunkline_core::breaker::Admission as Breaker;
 use trunkline_core::facts::Facts;
+use trunkline_core::id::ProviderId;
 use trunkline_core::plan::{self, Plan};
 use trunkline_upstream::Transport;
 use trunkline_wire::operation::Operation;
@@ -82,8 +83,8 @@ pub struct Arrival {
 
 /// The answer to a call.
 pub enum Answer {
-    /// In one piece.
-    Whole(Bytes),
+    /// In one piece, and from whom.
+    Whole(Bytes, ProviderId),
     /// As a stream.
     Stream(Box<Streaming>),
 }
@@ -186,7 +187,7 @@ async fn deliver(course: Box<Course>) -> Result<Answer, Rejection> {
         }
     };
     Ok(match decided {
-        Delivery::Whole(body) => Answer::Whole(body),
+        Delivery::Whole(body, from) => Answer::Whole(body, from),
         Delivery::Stream(relay) => Answer::Stream(Box::new(Streaming::committed(relay))),
     })
 }

@@ -1,6 +1,8 @@
 //! A committed stream on its way to the caller. Bytes pass as they come; each chunk was read once on the way
 //! in. Here usage is noted, silence is bounded, and the record is closed.
 
+mod who;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -109,11 +111,6 @@ impl Relay {
             timer: Box::pin(tokio::time::sleep(first_check)),
             terms,
         }
-    }
-
-    /// The model that answers, as the caller knows it.
-    pub fn model(&self) -> &str {
-        &self.terms.model
     }
 
     /// The next piece; `None` after the last.

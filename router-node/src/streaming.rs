@@ -50,6 +50,14 @@ impl Streaming {
         }
     }
 
+    /// The provider that answers; empty while none does.
+    pub fn provider(&self) -> &str {
+        match &self.state {
+            State::Relaying(relay) => relay.provider(),
+            State::Deciding { .. } | State::Ended => "",
+        }
+    }
+
     /// The next piece; `None` after the last.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         loop {
@@ -61,7 +69,7 @@ impl Streaming {
                         Poll::Ready(Ok(Delivery::Stream(relay))) => {
                             self.state = State::Relaying(relay)
                         }
-                        Poll::Ready(Ok(Delivery::Whole(_))) => self.state = State::Ended,
+                        Poll::Ready(Ok(Delivery::Whole(..))) => self.state = State::Ended,
                         Poll::Ready(Err(rejection)) => {
                             self.state = State::Ended;
                             return Poll::Ready(Some(Piece::Broken(rejection)));

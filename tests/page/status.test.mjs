@@ -2,10 +2,12 @@
 // nobody but its router, and that text stays text.
 //
 // TRUNKLINE_OPS is a router's operations port, TRUNKLINE_SIM the provider whose endpoint is to break,
-// TRUNKLINE_BROKEN the id of that endpoint, TRUNKLINE_CHROMIUM the browser. Pictures go to TRUNKLINE_PICTURES if
+// TRUNKLINE_BROKEN the id of that endpoint, TRUNKLINE_CHROMIUM the browser, TRUNKLINE_ADMIN_CLI what ends the canary
+// that runs; it finds its router by its own variables. Pictures go to TRUNKLINE_PICTURES if
 // it names a folder.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
@@ -18,6 +20,9 @@ const pictures = process.env.TRUNKLINE_PICTURES;
 
 const rows = "document.querySelectorAll('tr[data-endpoint]')";
 const row = `document.querySelector('tr[data-endpoint="${broken}"]')`;
+
+/** The words of both sides of the canary, a row each. */
+const sides = () => [...document.querySelectorAll("#canary tbody tr")].map((row) => [...row.children].map((cell) => cell.innerText));
 
 let browser;
 before(async () => {
@@ -82,6 +87,24 @@ test("it fits a phone and a desk, by day and by night", async () => {
       assert.equal(bright, scheme === "light", `${scheme}: ${ground}`);
     }
   }
+});
+
+test("a canary is shown beside the policy in force, and is gone when it has ended", async () => {
+  const { canary, policy } = await (await fetch(`${ops}/status.json`)).json();
+  assert.equal(canary.share_permille, 500);
+  await browser.until("calls of both sides are counted", `(${sides})().length === 2 && (${sides})().every(([, , calls]) => Number(calls) > 0)`);
+  const [stable, candidate] = await browser.value(`(${sides})()`);
+  const digits = (version) => version.replace(/^[a-z0-9]+:/, "").slice(0, 12);
+  assert.deepEqual(stable.slice(0, 2), ["● in force", digits(policy)]);
+  assert.deepEqual(candidate.slice(0, 2), ["◇ canary", digits(canary.sides[1].version)]);
+  assert.match(candidate[3], /^\d+ \(\d+\.\d %\)$/);
+  const told = await browser.value("document.getElementById('canary-told').innerText");
+  assert.match(told, /^A candidate decides for 50\.0 % of the callers\. key\/\S+ began it \d+ (s|min) ago: <b>shorter<\/b> names\. /);
+  assert.match(told, /It ends in \d+ min, or when 1\.0 % more of its calls fail\./);
+  assert.ok((await browser.value("document.getElementById('tiles').innerText")).includes("canary on 50.0 %"));
+  execFileSync(process.env.TRUNKLINE_ADMIN_CLI, ["policy", "canary", "abort", "--reason", "seen"]);
+  await browser.until("it is gone", "document.getElementById('canary-part').hidden");
+  assert.ok((await browser.value("document.getElementById('tiles').innerText")).includes("version in force"));
 });
 
 test("it asked nobody but its router, and the browser had nothing to complain about", () => {

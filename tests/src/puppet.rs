@@ -51,9 +51,12 @@ impl Puppet {
 async fn serve(mut socket: TcpStream, kept: Arc<Mutex<Vec<String>>>, answer: String) {
     let mut unread = Vec::new();
     loop {
-        let text = String::from_utf8_lossy(&unread).into_owned();
-        let whole = text.split_once("\r\n\r\n").filter(|(head, body)| body.len() >= length(head));
-        if whole.is_some() {
+        // Counted in bytes: a body need not be text.
+        let end = memchr::memmem::find(&unread, b"\r\n\r\n").map(|end| end + 4);
+        let head = end.and_then(|end| unread.get(..end)).map(String::from_utf8_lossy);
+        let whole = head.zip(end).is_some_and(|(head, end)| unread.len() >= end + length(&head));
+        if whole {
+            let text = String::from_utf8_lossy(&unread).into_owned();
             unread.clear();
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(text);
             if socket.write_all(answer.as_bytes()).await.is_err() {

@@ -13,10 +13,11 @@ use tonic::{Code, Request, Response, Status};
 use trunkline_proto::inference::v1::inference_service_client::InferenceServiceClient;
 use trunkline_proto::inference::v1::{
     ChatRequest, ChatStreamRequest, ChatStreamResponse, EmbedRequest, Generation,
-    GenerationOutcome, GetGenerationRequest, Message, Role, message,
+    GenerationOutcome, GetGenerationRequest, Message, ProviderPreferences, Role, message,
 };
 use trunkline_tests::json::{PROMPT, chat};
 use trunkline_tests::provider::Provider;
+use trunkline_tests::puppet::Puppet;
 use trunkline_tests::router::{KEY, Router, Setup};
 
 /// How often a record is asked for that is still being closed. Each is a whole call.
@@ -116,6 +117,49 @@ async fn the_same_call_gets_the_same_answer_over_grpc_and_http() {
         read(caller(&router).chat_stream(signed(streamed(asking()))).await.unwrap()).await;
     assert!(status.is_none(), "{status:?}");
     assert_eq!(Some(message::Body::Content(text(&events))), content);
+}
+
+#[tokio::test]
+async fn every_answer_names_the_provider_that_gave_it() {
+    let first = Provider::start("first").await.serving("m");
+    let second = Provider::start("second").await.serving("m");
+    let router = Setup::new(&[&first, &second]).start().await;
+    let mut caller = caller(&router);
+    let order = vec!["first".to_owned(), "second".to_owned()];
+    let provider = Some(ProviderPreferences { order, ..ProviderPreferences::default() });
+    let asking = ChatRequest { provider: provider.clone(), ..asking() };
+    let input = vec!["x".to_owned()];
+    let embed = EmbedRequest { model: "m".to_owned(), input, provider, ..EmbedRequest::default() };
+    for expected in ["first", "second"] {
+        let answer = caller.chat(signed(asking.clone())).await.unwrap().into_inner();
+        assert_eq!(answer.provider, expected);
+        let vectors = caller.embed(signed(embed.clone())).await.unwrap().into_inner();
+        assert_eq!(vectors.provider, expected);
+        let stream = caller.chat_stream(signed(streamed(asking.clone()))).await.unwrap();
+        let (events, status) = read(stream).await;
+        assert!(status.is_none() && events.len() > 1, "{status:?}");
+        assert!(events.iter().all(|event| event.provider == expected), "{events:?}");
+        first.fails_with(Fault::status(500));
+    }
+}
+
+/// An aggregator's answer, which names whom it asked in turn.
+const AGGREGATED: &str = r#"{"id":"a","object":"chat.completion","created":1,"model":"m","provider":"its maker",
+"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],
+"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+
+#[tokio::test]
+async fn what_an_answer_says_of_its_maker_is_kept_beside_the_provider() {
+    let length = AGGREGATED.len();
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}");
+    let puppet = Puppet::answering(&format!("{head}\r\n\r\n{AGGREGATED}")).await;
+    let provider = Provider::start("aggregator").await.serving("m").at(&puppet.base_url());
+    let router = Setup::new(&[&provider]).start().await;
+    let answer = caller(&router).chat(signed(asking())).await.unwrap().into_inner();
+    assert_eq!(answer.provider, "aggregator");
+    let said = format!("{:?}", answer.extra.unwrap().fields["provider"]);
+    assert!(said.contains("its maker"), "{said}");
 }
 
 #[tokio::test]

@@ -55,6 +55,11 @@ fn set(all: &mut Contexts, args: &ContextSetArgs, flags: &Connection) -> Result<
     let endpoint = flags.endpoint.clone();
     let endpoint =
         endpoint.ok_or_else(|| Failure::Usage("say where: --endpoint URL".to_owned()))?;
+    if args.key_env.as_deref().is_some_and(|name| !is_variable(name)) {
+        let what =
+            "--key-env is no name of a variable; write the variable's name, never the key itself";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let context = Context {
         name: args.name.clone(),
         endpoint,
@@ -69,6 +74,14 @@ fn set(all: &mut Contexts, args: &ContextSetArgs, flags: &Connection) -> Result<
     all.contexts.sort_by(|a, b| a.name.cmp(&b.name));
     all.current.get_or_insert_with(|| args.name.clone());
     Ok(())
+}
+
+/// Letters, digits and `_`, and not what our own keys begin with: they would do, and this file is read by others.
+fn is_variable(name: &str) -> bool {
+    let fits = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
+    name.bytes().all(fits)
+        && name.starts_with(|c: char| !c.is_ascii_digit())
+        && !name.starts_with("tl_")
 }
 
 fn list(all: &Contexts, format: Format, out: &mut dyn Write) -> Result<(), Failure> {

@@ -17,6 +17,7 @@ pub mod renewal;
 
 pub mod catalogue;
 pub mod log_sink;
+pub mod panics;
 pub mod telemetry;
 
 pub mod otlp;

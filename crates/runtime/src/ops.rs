@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::readiness::Readiness;
 use crate::server::{self, ServerLimits, ServerOptions};
 use crate::telemetry::MetricsHandle;
-use crate::{BoxError, Shutdown};
+use crate::{BoxError, Shutdown, panics};
 
 /// Scrapers, probes and a few people at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -137,7 +137,7 @@ where
     match tokio::task::spawn_blocking(make).await {
         Ok(page) => response(StatusCode::OK, page.content_type, page.body),
         Err(error) => {
-            tracing::error!(%error, "operations page failed");
+            tracing::error!(error = panics::of_task(&error), "operations page failed");
             text(StatusCode::INTERNAL_SERVER_ERROR, "page failed\n")
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use trunkline_tls::{Look, Renew};
 
-use crate::{BoxError, Shutdown};
+use crate::{BoxError, Shutdown, panics};
 
 /// How often the files are looked at. Certificates are renewed days before they expire.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -43,7 +43,8 @@ pub async fn watch(
         }
         for identity in &identities {
             let looker = Arc::clone(identity);
-            let looked = tokio::task::spawn_blocking(move || looker.look()).await?;
+            let looked = tokio::task::spawn_blocking(move || looker.look()).await;
+            let looked = looked.map_err(|error| panics::of_task(&error))?;
             let purpose = identity.purpose();
             let outcome = match looked {
                 Ok(Look::Unchanged) => Outcome::Same,

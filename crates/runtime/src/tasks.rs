@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::live::Live;
-use crate::{BoxError, Shutdown};
+use crate::{BoxError, Shutdown, panics};
 
 /// The named tasks of one process.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub enum TaskFailure {
     Panicked {
         /// The task's name.
         name: &'static str,
-        /// The panic's own words, when it had any.
-        message: String,
+        /// The panic's own words, if they may be told.
+        message: &'static str,
     },
     /// The grace period ended first.
     #[error("still running when the grace period ended: {}", names.join(", "))]
@@ -165,14 +165,11 @@ async fn next_failure(
     }
 }
 
-fn panic_message(error: JoinError) -> String {
-    let payload = match error.try_into_panic() {
-        Ok(payload) => payload,
-        Err(cancelled) => return cancelled.to_string(),
-    };
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
+fn panic_message(error: JoinError) -> &'static str {
+    match error.try_into_panic() {
+        Ok(payload) => panics::words(payload.as_ref()),
+        Err(cancelled) => panics::of_task(&cancelled),
+    }
 }
 
 /// Starts tasks that may end at any time, and counts them so that a drain can wait for them.

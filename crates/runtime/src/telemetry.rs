@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tracing_subscriber::EnvFilter;
 
 use crate::log_sink::{LineGuard, LineWriter};
-use crate::{BoxError, Shutdown};
+use crate::{BoxError, Shutdown, panics};
 
 /// Log bytes that may wait for a slow terminal or pipe: some ten thousand lines.
 const LOG_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -65,7 +65,8 @@ impl Logs {
     }
 }
 
-/// Sends what `tracing` reports to standard error, through a thread and a bounded buffer.
+/// Sends what `tracing` reports to standard error, through a thread and a bounded buffer; and with it what may be
+/// told of panics.
 ///
 /// `filter` is a list of directives such as `info` or `info,h2=warn`.
 ///
@@ -90,6 +91,7 @@ pub fn init_logs(format: LogFormat, filter: &str) -> Result<Logs, TelemetryError
         subscriber.try_init()
     };
     set.map_err(|_| TelemetryError::Twice("logs"))?;
+    panics::to_log(lines.clone());
     Ok(Logs { lines, _guard: guard })
 }
 

@@ -62,15 +62,23 @@ const RESERVED_DESCRIPTORS: usize = 512;
 /// The bounds of the public port. There is no use in accepting what then cannot be served for want of a
 /// descriptor: connections beyond that wait, as those beyond the configured number do.
 fn public_limits(config: &Config) -> ServerLimits {
-    let (wanted, open_files) = (config.limits.connections, descriptors::raise());
+    let (bounds, open_files) = (config.limits, descriptors::raise());
+    let (configured, calls) = (bounds.connections, bounds.concurrency);
     let free = open_files.saturating_sub(RESERVED_DESCRIPTORS);
-    let connections = descriptors::room(wanted, free, config.limits.concurrency);
-    if connections < wanted {
+    let connections = descriptors::room(configured, free, calls);
+    if connections < bounds.least_connections {
         tracing::warn!(
             connections,
-            configured = wanted,
+            calls,
             open_files,
-            "fewer connections than configured: raise the limit of open files"
+            "fewer connections than calls that may run at once: raise the limit of open files, or lower limits.concurrency"
+        );
+    } else if connections < configured {
+        tracing::debug!(
+            connections,
+            configured,
+            open_files,
+            "as many connections as there is room for"
         );
     }
     ServerLimits { max_connections: connections, ..limits(config) }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use trunkline_core::id::ProviderId;
 use trunkline_core::usage::TokenCounts;
 use trunkline_upstream::Whole;
 use trunkline_wire::answer::rewrite_answer;
@@ -31,6 +32,8 @@ impl Course {
             }
         });
         let model = self.model_at(held.endpoint);
+        let from = self.view.snapshot.endpoints.get(held.endpoint);
+        let from = from.map_or_else(|| ProviderId::new(""), |s| s.endpoint.provider.clone());
         let body = match settlement {
             Some(settlement) => {
                 let details = cost_details(&settlement);
@@ -39,7 +42,7 @@ impl Course {
             None => whole.body,
         };
         self.record.completed();
-        Delivery::Whole(body)
+        Delivery::Whole(body, from)
     }
 
     pub(super) fn deliver_stream(self: Box<Self>, stream: Stream, mut held: Held) -> Delivery {

@@ -225,10 +225,14 @@ impl Reading<'_> {
         let streams =
             self.within("limits.streams_per_connection", entry.streams_per_connection, (1, 10_000));
         let age = entry.connection_age_ms;
+        let concurrency = self.count("limits.concurrency", entry.concurrency, (1, 1_000_000));
+        let connections = self.count("limits.connections", entry.connections, (1, 1_000_000));
         Limits {
             body_bytes: self.count("limits.body_bytes", entry.body_bytes, (1_024, 1 << 30)),
-            concurrency: self.count("limits.concurrency", entry.concurrency, (1, 1_000_000)),
-            connections: self.count("limits.connections", entry.connections, (1, 1_000_000)),
+            concurrency,
+            connections,
+            // Each of the calls at once may come on a connection of its own.
+            least_connections: connections.min(concurrency),
             streams_per_connection: u32::try_from(streams).unwrap_or(u32::MAX),
             connection_age_ms: age
                 .map(|ms| self.within("limits.connection_age_ms", ms, (1_000, 86_400_000))),

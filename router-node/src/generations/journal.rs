@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use trunkline_runtime::panics;
 
 use super::kept::Kept;
 use super::scene::Scene;
@@ -66,7 +67,10 @@ impl Journal {
         let segments = self.segments.clone();
         let recalled = tokio::task::spawn_blocking(move || segments.recall(&bytes)).await;
         recalled.unwrap_or_else(|error| {
-            tracing::error!(%error, "records on the disk could not be read");
+            tracing::error!(
+                error = panics::of_task(&error),
+                "records on the disk could not be read"
+            );
             Vec::new()
         })
     }

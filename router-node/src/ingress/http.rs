@@ -131,7 +131,7 @@ impl Public {
             explain,
         };
         let mut response = match pipeline::run(router, arrival, record).await {
-            Ok(Answer::Whole(body)) => json_response(StatusCode::OK, body),
+            Ok(Answer::Whole(body, _)) => json_response(StatusCode::OK, body),
             Ok(Answer::Stream(stream)) => {
                 stream_response(Payload::events(operation, stream, ids.generation_text()))
             }

@@ -97,6 +97,9 @@ function ago(ms) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+/** A policy's version with the digits that tell it from others. */
+const version = (full) => full.replace(/^[a-z0-9]+:/, "").slice(0, 12) || "none";
+
 function badge(element, name) {
   const [sign, word, tone] = VERDICTS[name] ?? ["?", name, ""];
   say(element, `${sign} ${word}`);
@@ -310,6 +313,7 @@ function tiles() {
   const refusing = status.routers.filter((router) => router.refused > 0).length;
   const doubting = status.probers.filter((prober) => prober.self_suspect).length;
   const costs = status.costs.all;
+  const canary = status.canary;
   return [
     ["Endpoints usable", `${usable} of ${endpoints.length}`, out ? `${out} out` : "all of them", out ? (usable ? "warn" : "bad") : ""],
     ["Drains", String(status.drains.length), status.drains.length ? "out by hand" : "nothing is out", status.drains.length ? "warn" : ""],
@@ -318,7 +322,7 @@ function tiles() {
     ["Probers", String(status.probers.length),
       doubting ? plural(doubting, "doubts itself", "doubt themselves") : status.probers.length ? "all well" : "nobody measures", doubting || !status.probers.length ? "warn" : ""],
     ["Revision", String(status.revision), `digest ${status.digest.slice(0, 8)}`, "", ""],
-    ["Policy", status.policy.replace(/^[a-z0-9]+:/, "").slice(0, 12) || "none", "version in force", "", "code"],
+    ["Policy", version(status.policy), canary ? `canary on ${percent(canary.share_permille)}` : "version in force", canary ? "warn" : "", "code"],
     ["Spent here", usd(costs.usd), plural(costs.calls, "call"), "", ""],
   ];
 }
@@ -344,7 +348,33 @@ function shown() {
     .filter((provider) => provider.endpoints.length > 0);
 }
 
+/** On whom the candidate is tried, since when, and what ends it. */
+function canaryTold(canary) {
+  const rules = canary.abort_on;
+  const ends = [
+    canary.ends_unix_ms === null ? "when it is promoted or aborted" : `in ${ago(canary.ends_unix_ms - status.at_unix_ms)}`,
+    rules.failed_permille !== null && `when ${percent(rules.failed_permille)} more of its calls fail`,
+    rules.cost_permille !== null && `when its calls cost ${percent(rules.cost_permille)} more`,
+    rules.ttft_permille !== null && `when its first tokens come ${percent(rules.ttft_permille)} later`,
+  ].filter(Boolean).join(", or ");
+  return `A candidate decides for ${percent(canary.share_permille)} of the callers. ${canary.by ?? "Somebody"} began it `
+    + `${ago(status.at_unix_ms - canary.since_unix_ms)} ago: ${canary.reason}. It ends ${ends}. Counted are calls that ended at this router.`;
+}
+
+function showCanary(canary) {
+  byId("canary-part").hidden = !canary;
+  say(byId("canary-told"), canary ? canaryTold(canary) : "");
+  table(byId("canary"), [["Policy"], ["Version", "code"], ["Calls", "number"], ["Failed", "number"], ["Caller left", "number"], ["Cost of a call", "number"], ["First token", "number"]],
+    (canary?.sides ?? []).map((side) => [side.side, [
+      side.side === "canary" ? { text: "◇ canary", tone: "warn" } : { text: "● in force", tone: "good" },
+      version(side.version), number(side.calls),
+      side.calls ? `${number(side.failed)} (${percent((side.failed * 1000) / side.calls)})` : "–",
+      number(side.abandoned), side.usd_per_call === null ? "–" : usd(side.usd_per_call), number(side.ttft_p50_ms, " ms"),
+    ]]), "");
+}
+
 function showTables() {
+  showCanary(status.canary);
   table(byId("drains"), [["Target"], ["Reason"], ["By"], ["For", "number"]],
     status.drains.map((drain) => [drain.target, [
       drain.target, drain.reason || "–", drain.by ?? "–",

@@ -11,6 +11,7 @@ use trunkline_spec::overrides::{Drain, Scope};
 use trunkline_spec::router::RouterRecord;
 
 use super::Source;
+use super::canary::{self, Shown};
 use super::costs::Costs;
 use super::evidence::{self, Seen, Stored};
 use crate::ingress::grpc::digest_hex;
@@ -34,6 +35,8 @@ pub struct Status {
     revision: u64,
     digest: String,
     policy: String,
+    /// A policy that is tried on some callers.
+    canary: Option<Shown>,
     /// How long the store has been silent.
     heard_ms_ago: u64,
     /// What is read from the store is here.
@@ -128,6 +131,7 @@ pub async fn of(source: &Source) -> Status {
         revision: view.applied_revision(),
         digest: short(&digest_hex(&view.table.digest)),
         policy: view.policy_version.to_string(),
+        canary: view.canary.as_ref().map(canary::of),
         heard_ms_ago: router.heard.age_ms(now_ms),
         store_answers,
         disruption: view.table.disruption,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tonic::Status;
+use trunkline_core::id::ProviderId;
 use trunkline_proto::inference::v1::Decision;
 use trunkline_wire::error::ErrorType;
 use trunkline_wire::operation::Operation;
@@ -57,11 +58,11 @@ impl Call {
         self,
         body: Result<Vec<u8>, BadField>,
         tags: BTreeMap<String, String>,
-    ) -> Result<Answered<Bytes>, Status> {
+    ) -> Result<Answered<(Bytes, ProviderId)>, Status> {
         let router = Arc::clone(&self.router);
         let Answered { ids, answer } = self.serve(body, tags).await?;
         match answer {
-            Answer::Whole(answer) => Ok(Answered { ids, answer }),
+            Answer::Whole(body, from) => Ok(Answered { ids, answer: (body, from) }),
             Answer::Stream(_) => Err(ids.refuse(&router, mismatch())),
         }
     }
@@ -81,7 +82,7 @@ impl Call {
         let Answered { ids, answer } = self.serve(body, tags).await?;
         match answer {
             Answer::Stream(answer) => Ok(Answered { ids, answer }),
-            Answer::Whole(_) => Err(ids.refuse(&router, mismatch())),
+            Answer::Whole(..) => Err(ids.refuse(&router, mismatch())),
         }
     }
 

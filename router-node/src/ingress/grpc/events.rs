@@ -10,6 +10,7 @@ use tonic::Status;
 use trunkline_proto::inference::v1::{ChatStreamResponse, Decision};
 
 use super::call::decision_of;
+use super::served_by;
 use super::transcode::{status, stream};
 use crate::pipeline::Router;
 use crate::relay::Piece;
@@ -51,6 +52,7 @@ impl Events {
             Ok(event) => {
                 let mut event = event?;
                 event.generation_id.clone_from(&self.generation);
+                served_by::name(self.stream.provider(), &mut event.provider, &mut event.extra);
                 self.hold_back(event).map(Ok)
             }
             Err(bad) => {

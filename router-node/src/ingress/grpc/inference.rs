@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::events::Events;
 use super::transcode::request::{Reply, chat_body, embed_body};
 use super::transcode::{BadField, response, status};
-use super::{catalog, explain, generation};
+use super::{catalog, explain, generation, served_by};
 use crate::auth::KeyHolder;
 use crate::ingress::pages;
 use crate::pipeline::Router;
@@ -62,10 +62,11 @@ impl InferenceService for Inference {
         let explain = chat.explain;
         // A long prompt is not held twice while the provider works.
         drop(chat);
-        let Answered { ids, answer } = call.whole(body, tags).await?;
+        let Answered { ids, answer: (answer, from) } = call.whole(body, tags).await?;
         let mut message = response::chat(&answer)
             .map_err(|bad| ids.refuse(&self.router, status::from_undecodable(&bad)))?;
         message.generation_id.clone_from(&ids.generation);
+        served_by::name(from.as_str(), &mut message.provider, &mut message.extra);
         if explain {
             message.decision = decision_of(&self.router, &ids.generation).await;
         }
@@ -100,10 +101,11 @@ impl InferenceService for Inference {
         let body = embed_body(&embed);
         let explain = embed.explain;
         drop(embed);
-        let Answered { ids, answer } = call.whole(body, tags).await?;
+        let Answered { ids, answer: (answer, from) } = call.whole(body, tags).await?;
         let mut message = response::embed(&answer)
             .map_err(|bad| ids.refuse(&self.router, status::from_undecodable(&bad)))?;
         message.generation_id.clone_from(&ids.generation);
+        served_by::name(from.as_str(), &mut message.provider, &mut message.extra);
         if explain {
             message.decision = decision_of(&self.router, &ids.generation).await;
         }

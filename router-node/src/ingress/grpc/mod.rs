@@ -12,6 +12,7 @@ mod events;
 mod explain;
 mod generation;
 mod oversize;
+mod served_by;
 pub mod transcode;
 
 use std::sync::Arc;
