@@ -69,14 +69,23 @@ use crate::view::View;
 use access::{Elsewhere, Entrance, Gate, Roles};
 use audit::Audit;
 
+/// How a router speaks to the admin ports of others.
+#[derive(Clone, Default)]
+pub struct PeerTls {
+    /// The identity that its own admin port has; `None` for plain text.
+    pub own: Option<Arc<ServerTls>>,
+    /// The name that the others' certificates are for; `None` for the host that each is asked at.
+    pub name: Option<String>,
+}
+
 /// The admin API of one router.
 #[derive(Clone)]
 pub struct Admin {
     router: Arc<Router>,
     store: Arc<dyn Store>,
     identity: Identity,
-    /// How other routers' admin APIs are spoken to; `None` for plain text.
-    peer_tls: Option<Arc<ServerTls>>,
+    /// How other routers' admin APIs are spoken to.
+    peer_tls: PeerTls,
     /// One edit at a time through this router: they would only undo each other's reading.
     edits: Arc<Semaphore>,
 }
@@ -84,12 +93,18 @@ pub struct Admin {
 impl Admin {
     /// The admin API of the router of this identity.
     pub fn new(router: Arc<Router>, store: Arc<dyn Store>, identity: Identity) -> Self {
-        Self { router, store, identity, peer_tls: None, edits: Arc::new(Semaphore::new(1)) }
+        Self {
+            router,
+            store,
+            identity,
+            peer_tls: PeerTls::default(),
+            edits: Arc::new(Semaphore::new(1)),
+        }
     }
 
-    /// Speaks to other routers with the identity that this one's own admin port has.
-    pub fn with_peer_tls(self, tls: Option<Arc<ServerTls>>) -> Self {
-        Self { peer_tls: tls, ..self }
+    /// Speaks so to other routers.
+    pub fn with_peer_tls(self, peer_tls: PeerTls) -> Self {
+        Self { peer_tls, ..self }
     }
 
     /// The service behind its entrance, and reflection that describes it: the contract is no secret.

@@ -17,7 +17,7 @@ use trunkline_store::{
     DiskSnapshot, Embedded, Etcd, EtcdOptions, Limits as StoreLimits, StoreError,
 };
 
-use crate::admin::Admin;
+use crate::admin::{Admin, PeerTls};
 use crate::admin::keeper;
 use crate::census::{self, Census};
 use crate::certificates::Certificates;
@@ -242,7 +242,8 @@ pub async fn start(
     let public = (listeners.public, certificates.public.clone());
     serve_public(&mut tasks, config, public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
-    let api = api.with_peer_tls(certificates.admin.clone());
+    let (own, name) = (certificates.admin.clone(), config.admin_peer_name.clone());
+    let api = api.with_peer_tls(PeerTls { own, name });
     tasks.spawn("drains", keeper::keep(api.clone(), shutdown.clone()));
     let admin_port = (listeners.admin, certificates.admin.clone());
     serve_admin(&mut tasks, config, admin_port, api, &shutdown);

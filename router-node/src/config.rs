@@ -56,6 +56,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// TLS on the admin port; `None` for plain text, which is refused beyond loopback unless allowed.
     pub admin_tls: Option<TlsFiles>,
+    /// The name that other routers' admin ports show a certificate for; `None` for the host that each is asked at.
+    pub admin_peer_name: Option<String>,
     /// Roles on the admin API beside those of the keys' own records, by `key/ID` or `cert/NAME`.
     pub admin_roles: BTreeMap<String, Role>,
     /// TLS to probers that ask for it.

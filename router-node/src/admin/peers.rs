@@ -14,7 +14,7 @@ use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
 use trunkline_runtime::BoxError;
 use trunkline_runtime::tls::ServerTls;
 
-use super::{Admin, Admitted, routers};
+use super::{Admin, Admitted, PeerTls, routers};
 use crate::ingress::grpc::Caller;
 
 /// A router that takes longer to connect, or to look something up, has no say: whoever asks waits at a terminal.
@@ -142,8 +142,13 @@ fn endpoint(admin: &Admin, url: &str) -> Result<Endpoint, BoxError> {
     if !url.starts_with("https://") {
         return Ok(endpoint);
     }
-    let own = admin.peer_tls.as_ref().ok_or("it wants TLS: set `admin_tls` here, too")?;
-    Ok(endpoint.tls_config(tls(own)?)?)
+    let PeerTls { own, name } = &admin.peer_tls;
+    let own = own.as_ref().ok_or("it wants TLS: set `admin_tls` here, too")?;
+    let config = tls(own)?;
+    Ok(endpoint.tls_config(match name {
+        Some(name) => config.domain_name(name),
+        None => config,
+    })?)
 }
 
 /// Routers are servers and clients of one another with one certificate each, signed by the authority that they
