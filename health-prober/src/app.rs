@@ -92,7 +92,7 @@ pub async fn process(cli: Cli) -> Result<(), BoxError> {
     let routes = OpsRoutes { readiness, metrics, extra: Vec::new() };
     tasks.spawn_companion("operations port", ops::serve(listener, routes, shutdown.clone()));
     tasks.spawn("signals", signals(shutdown));
-    Ok(tasks.join(GRACE).await?)
+    Ok(tasks.join(|| GRACE).await?)
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {

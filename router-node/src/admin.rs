@@ -66,7 +66,7 @@ use crate::ingress::grpc::{described, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
-use access::{Elsewhere, Entrance, Gate, Roles};
+use access::{Elsewhere, Entrance, Gate};
 use audit::Audit;
 
 /// How a router speaks to the admin ports of others.
@@ -108,9 +108,9 @@ impl Admin {
     }
 
     /// The service behind its entrance, and reflection that describes it: the contract is no secret.
-    pub fn routes(self, roles: Roles, audit: Arc<Audit>) -> Routes {
+    pub fn routes(self, audit: Arc<Audit>) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
-        let entrance = Entrance::new(Arc::clone(&self.router), roles, audit);
+        let entrance = Entrance::new(Arc::clone(&self.router), audit);
         let elsewhere = Elsewhere(Arc::clone(&entrance));
         let routes = Routes::new(Gate::new(AdminServiceServer::new(self), entrance));
         let routes = Routes::from(routes.into_axum_router().fallback_service(elsewhere));
