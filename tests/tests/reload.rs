@@ -9,13 +9,17 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sim_provider::Fault;
 use tempfile::TempDir;
+use tonic::Code;
+use tonic::transport::Endpoint;
+use trunkline_proto::inference::v1::inference_service_client::InferenceServiceClient;
+use trunkline_proto::inference::v1::{ChatRequest, Message, Role, message};
 use trunkline_tests::client::{Line, Reply};
 use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::json::{chat, overlay};
 use trunkline_tests::operator::Operator;
 use trunkline_tests::process::{Process, beside};
 use trunkline_tests::provider::Provider;
-use trunkline_tests::router::{self, Router, Setup};
+use trunkline_tests::router::{self, KEY, Router, Setup};
 
 const CALLER: &str = "tl_caller00_only-makes-calls";
 /// Longer than any test waits for anything.
@@ -54,6 +58,19 @@ async fn asked(router: &Router) -> Reply {
     router.client().chat(&to("good")).await
 }
 
+/// How a call over gRPC with this prompt ends.
+async fn asked_by_grpc(router: &Router, prompt: &str) -> Code {
+    let address = Endpoint::from_shared(format!("http://{}", router.public)).unwrap();
+    let body = Some(message::Body::Content(prompt.to_owned()));
+    let message = Message { role: Role::User.into(), body, ..Message::default() };
+    let chat = ChatRequest { model: "m".to_owned(), messages: vec![message], ..Default::default() };
+    let mut request = tonic::Request::new(chat);
+    let key = format!("Bearer {KEY}").parse().unwrap();
+    request.metadata_mut().insert("authorization", key);
+    let answer = InferenceServiceClient::new(address.connect_lazy()).chat(request).await;
+    answer.map_or_else(|status| status.code(), |_| Code::Ok)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_change_changes_at_once_for_calls_that_come() {
     let (router, _providers) = narrow().await;
@@ -75,6 +92,7 @@ async fn what_can_change_changes_at_once_for_calls_that_come() {
     caller.sees(&["status"]);
     let long = overlay(to("good"), json!({"user": "x".repeat(2_000)}));
     assert_eq!(client.chat(&long).await.status(), 413);
+    assert_eq!(asked_by_grpc(&router, &"x".repeat(2_000)).await, Code::ResourceExhausted);
 
     router.rewrite(&before);
     until("nobody has a role", async || caller.code(&["status"]) == 1).await;
