@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::readiness::{Guard, Readiness};
@@ -27,8 +28,10 @@ use crate::evidence::{EvidenceReceiver, mailbox};
 use crate::intake::{self, Intake};
 use crate::probe::{self, Report};
 use crate::publish::{Ended, Publisher};
+use crate::reload::Reload;
 use crate::self_test;
 use crate::telemetry::{self, Telemetry};
+use crate::tuning::Tuning;
 
 /// The shortest sleep of the loop: what is due and cannot start yet must not make it spin.
 const SLEEP_MIN_MS: u64 = 5;
@@ -54,10 +57,12 @@ pub async fn run(
 /// # Errors
 /// What keeps it from starting, or the task that failed.
 pub async fn process(cli: Cli) -> Result<(), BoxError> {
-    let _logs = init_logs(cli.log_format.into(), &cli.log)?;
+    let tuning = Tuning::read(&cli)?;
+    let logs = init_logs(cli.log_format.into(), &tuning.log)?;
     let metrics = init_metrics(&[])?;
     telemetry::describe();
     let mut config = cli.prober()?;
+    tuning.put_into(&mut config);
     let listener = bind("--ops", cli.ops).await?;
     let port = match cli.evidence_port()? {
         Some(port) => {
@@ -74,7 +79,9 @@ pub async fn process(cli: Cli) -> Result<(), BoxError> {
     let mut identities: Vec<Arc<dyn Renew>> = Vec::new();
     identities.extend(tls.map(|tls| tls as Arc<dyn Renew>));
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
-    let prober = Prober::new(&config, store, Some(readiness.guard("joined")))?;
+    let told = Telemetry::new(&config.id);
+    let (reload, tunings) = Reload::new(cli, tuning, logs.filter(), told.clone());
+    let prober = Prober::new(&config, store, Some(readiness.guard("joined")))?.tuned(tunings);
     let (sender, evidence) = mailbox();
     let mut tasks = Tasks::new(shutdown.clone());
     if let Some(port) = port {
@@ -82,17 +89,17 @@ pub async fn process(cli: Cli) -> Result<(), BoxError> {
         let intake = Intake::new(sender, Telemetry::new(&config.id), shutdown.clone());
         serve_evidence(&mut tasks, port, intake, &shutdown);
     }
-    let told = Telemetry::new(&config.id);
     let tell = move |identity: &dyn Renew, outcome| {
         told.certificates(identity.purpose(), identity.expiry(), outcome);
     };
     tasks.spawn("certificates", renewal::watch(identities, tell, shutdown.clone()));
+    tasks.spawn("configuration", reload.run(shutdown.clone()));
     tasks.spawn("prober", prober.run(evidence, shutdown.clone()));
     tasks.spawn("metrics upkeep", metrics.clone().keep_up(shutdown.clone()));
     let routes = OpsRoutes { readiness, metrics, extra: Vec::new() };
     tasks.spawn_companion("operations port", ops::serve(listener, routes, shutdown.clone()));
     tasks.spawn("signals", signals(shutdown));
-    Ok(tasks.join(GRACE).await?)
+    Ok(tasks.join(|| GRACE).await?)
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {
@@ -134,6 +141,8 @@ struct Prober {
     store: Arc<dyn Store>,
     telemetry: Telemetry,
     controls: Vec<String>,
+    /// Says what changed while it runs; `None` where nobody does.
+    tunings: Option<watch::Receiver<Tuning>>,
     jobs: FuturesUnordered<Job>,
     errand_under_way: bool,
     /// The last errand failed, which was logged.
@@ -162,6 +171,7 @@ impl Prober {
             store,
             telemetry,
             controls: config.controls.clone(),
+            tunings: None,
             jobs: FuturesUnordered::new(),
             errand_under_way: false,
             store_fails: false,
@@ -169,6 +179,11 @@ impl Prober {
             joined,
             clock,
         })
+    }
+
+    /// Goes by what it is told from now on.
+    fn tuned(self, tunings: watch::Receiver<Tuning>) -> Self {
+        Self { tunings: Some(tunings), ..self }
     }
 
     async fn run(
@@ -188,6 +203,7 @@ impl Prober {
                     Some(batch) => self.cycle.hear(&batch, self.clock.now_ms()),
                     None => evidence_open = false,
                 },
+                tuning = next(&mut self.tunings) => self.tune(tuning),
                 () = sleep_until(wake_at) => {}
                 () = shutdown.wait() => break,
             }
@@ -205,6 +221,13 @@ impl Prober {
         if let Some(endpoints) = self.cycle.take_interest() {
             evidence.want(endpoints);
         }
+    }
+
+    /// Others are asked, and more or less may be spent, from now on.
+    fn tune(&mut self, tuning: Tuning) {
+        self.controls = tuning.controls;
+        let daily = (tuning.endpoint_daily, tuning.cluster_daily);
+        self.cycle.allow(daily, self.clock.now_ms());
     }
 
     fn start_what_is_due(&mut self) {
@@ -272,6 +295,16 @@ impl Prober {
         let due_ms = self.cycle.next_wake_ms(now_ms).min(errand_ms).min(test_ms);
         self.clock.at(due_ms.max(now_ms + SLEEP_MIN_MS))
     }
+}
+
+/// The next word on what can change; never where nobody gives any.
+async fn next(tunings: &mut Option<watch::Receiver<Tuning>>) -> Tuning {
+    if let Some(tunings) = tunings
+        && tunings.changed().await.is_ok()
+    {
+        return tunings.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 /// Milliseconds since the prober began.

@@ -4,6 +4,7 @@ use trunkline_runtime::tls::{ClientTls, ServerTls};
 use trunkline_store::{Etcd, EtcdOptions};
 
 use crate::config::Cli;
+use crate::tuning::Tuning;
 
 /// Reads the flags and every file that they name.
 ///
@@ -13,6 +14,9 @@ pub fn check(cli: &Cli) -> anyhow::Result<()> {
     let mut mistakes = Vec::new();
     if let Err(error) = cli.prober() {
         mistakes.push(error.to_string());
+    }
+    if let Err(problems) = Tuning::read(cli) {
+        mistakes.push(problems.to_string());
     }
     let tls = cli.etcd_tls().map(|files| ClientTls::load("etcd", files)).transpose();
     match tls {

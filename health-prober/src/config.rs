@@ -1,4 +1,4 @@
-//! What one prober is told at its start. What it probes stands in the store. The only place that reads the
+//! What one prober is told at its start, by flags. What it probes stands in the store. The only place that reads the
 //! environment and secret files.
 
 use std::fmt;
@@ -70,6 +70,10 @@ impl fmt::Debug for ProberConfig {
 #[derive(Clone, Debug, Parser)]
 #[command(name = "health-prober", version)]
 pub struct Cli {
+    /// The file of what may change while the prober runs: `log`, `controls`, `usd_per_endpoint_day`, `usd_per_day`;
+    /// it is read again on SIGHUP
+    #[arg(long, env = "TRUNKLINE_PROBER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// This prober's name in the store; it writes only under it
     #[arg(long, env = "TRUNKLINE_PROBER_ID")]
     pub id: String,
@@ -123,19 +127,19 @@ pub struct Cli {
     pub allow_open_evidence: bool,
     /// Places that are never down, for the prober's test of its own network
     #[arg(long, env = "TRUNKLINE_CONTROLS", value_name = "HOST:PORT,…", value_delimiter = ',')]
-    pub controls: Vec<String>,
-    /// What the probes of one endpoint may cost in a day, in US dollars
-    #[arg(long, env = "TRUNKLINE_PROBE_USD_PER_ENDPOINT_DAY", default_value = "1", value_parser = usd)]
-    pub usd_per_endpoint_day: PicoUsd,
-    /// What all probes of the cluster may cost in a day, in US dollars
-    #[arg(long, env = "TRUNKLINE_PROBE_USD_PER_DAY", default_value = "5", value_parser = usd)]
-    pub usd_per_day: PicoUsd,
+    pub controls: Option<Vec<String>>,
+    /// What the probes of one endpoint may cost in a day, in US dollars; 1 when left out
+    #[arg(long, env = "TRUNKLINE_PROBE_USD_PER_ENDPOINT_DAY", value_parser = usd)]
+    pub usd_per_endpoint_day: Option<PicoUsd>,
+    /// What all probes of the cluster may cost in a day, in US dollars; 5 when left out
+    #[arg(long, env = "TRUNKLINE_PROBE_USD_PER_DAY", value_parser = usd)]
+    pub usd_per_day: Option<PicoUsd>,
     /// How log lines look
     #[arg(long, env = "TRUNKLINE_LOG_FORMAT", value_enum, default_value = "auto")]
     pub log_format: LogFormatArg,
-    /// Which log lines are written, such as `info` or `info,h2=warn`
-    #[arg(long, env = "TRUNKLINE_LOG", default_value = "info")]
-    pub log: String,
+    /// Which log lines are written, such as `info` or `info,h2=warn`; `info` when left out
+    #[arg(long, env = "TRUNKLINE_LOG")]
+    pub log: Option<String>,
     /// Reads the flags and every file that they name, reports all mistakes, and ends
     #[arg(long)]
     pub check: bool,
@@ -172,7 +176,7 @@ pub struct EvidencePort {
 }
 
 impl Cli {
-    /// The prober that the flags describe.
+    /// The prober that the flags describe, but for what can change: that is [`crate::tuning`]'s.
     ///
     /// # Errors
     /// A name or a zone that no key can hold.
@@ -182,16 +186,11 @@ impl Cli {
             Segment::new(&self.zone).is_some(),
             "--zone: not a name that a key can hold"
         );
-        Ok(ProberConfig {
-            controls: self.controls.clone(),
-            endpoint_daily: self.usd_per_endpoint_day,
-            cluster_daily: self.usd_per_day,
-            ..ProberConfig::new(
-                ProberId::new(&self.id),
-                Zone::new(&self.zone),
-                Arc::new(|reference: &SecretRef| find_secret(reference)),
-            )
-        })
+        Ok(ProberConfig::new(
+            ProberId::new(&self.id),
+            Zone::new(&self.zone),
+            Arc::new(|reference: &SecretRef| find_secret(reference)),
+        ))
     }
 
     /// The port where routers bring evidence, if there is to be one.

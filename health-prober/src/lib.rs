@@ -27,4 +27,6 @@ pub mod allowance;
 pub mod publish;
 
 pub mod config;
+pub mod reload;
 pub mod telemetry;
+pub mod tuning;

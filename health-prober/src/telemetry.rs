@@ -2,6 +2,8 @@
 //! what `docs/metrics.md` is generated from.
 #![expect(clippy::disallowed_macros, reason = "this is the one file that names metrics")]
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use metrics::{
     Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge,
 };
@@ -36,6 +38,8 @@ const EVIDENCE_LOST: &str = "trunkline_prober_evidence_lost_total";
 const EVIDENCE_ROUTERS: &str = "trunkline_prober_evidence_routers";
 const CERTIFICATE_EXPIRY: &str = "trunkline_prober_certificate_expiry_timestamp_seconds";
 const CERTIFICATE_RELOADS: &str = "trunkline_prober_certificate_reloads_total";
+const CONFIG_RELOADS: &str = "trunkline_prober_config_reloads_total";
+const CONFIG_SUCCESS: &str = "trunkline_prober_config_last_reload_success_timestamp_seconds";
 
 /// All metrics of a prober. Every one has the prober's name for a label, because a development router runs
 /// several in one process.
@@ -133,7 +137,42 @@ pub const CATALOGUE: &[Metric] = &[
         &["prober", "purpose", "outcome"],
         "Looks at certificate files that found something new: changed, or refused because it is of no use; then the old ones stay in force.",
     ),
+    Metric::new(
+        CONFIG_RELOADS,
+        Kind::Counter,
+        &["prober", "outcome"],
+        "Times the configuration was read again: changed, unchanged, or refused because the file has mistakes; then nothing changed.",
+    ),
+    Metric::new(
+        CONFIG_SUCCESS,
+        Kind::Gauge,
+        &["prober"],
+        "When the configuration was last read without a mistake, in seconds since 1970.",
+    ),
 ];
+
+/// What came of reading the configuration again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// All that is new is in force.
+    Changed,
+    /// Nothing is new.
+    Unchanged,
+    /// The file has mistakes.
+    Refused,
+}
+
+impl Reloaded {
+    const ALL: [Self; 3] = [Self::Changed, Self::Unchanged, Self::Refused];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+        }
+    }
+}
 
 /// Tells the recorder what every metric means. Once in a process, after the recorder is installed.
 pub fn describe() {
@@ -273,6 +312,30 @@ impl Telemetry {
         // Both series are there from the start, so that a first increase is one.
         count("changed", u64::from(outcome == Outcome::Changed));
         count("refused", u64::from(outcome == Outcome::Refused));
+    }
+
+    /// The configuration was read at the start. All series are there from then on, so that a first increase is one.
+    pub fn configured(&self) {
+        Reloaded::ALL.into_iter().for_each(|outcome| self.count_reload(outcome, 0));
+        self.configuration_is_right();
+    }
+
+    /// The configuration was read again.
+    pub fn reloaded(&self, outcome: Reloaded) {
+        if outcome != Reloaded::Refused {
+            self.configuration_is_right();
+        }
+        self.count_reload(outcome, 1);
+    }
+
+    fn count_reload(&self, outcome: Reloaded, by: u64) {
+        let prober = self.prober.clone();
+        counter!(CONFIG_RELOADS, "prober" => prober, "outcome" => outcome.as_str()).increment(by);
+    }
+
+    fn configuration_is_right(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        gauge!(CONFIG_SUCCESS, "prober" => self.prober.clone()).set(now.as_secs_f64());
     }
 
     /// How the prober does, and how it votes.

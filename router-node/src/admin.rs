@@ -58,17 +58,17 @@ use trunkline_proto::admin::v1::{
     WithdrawModelResponse,
 };
 use trunkline_runtime::Shutdown;
-use trunkline_runtime::tls::ServerTls;
 use trunkline_store::port::Store;
 
 pub(crate) use keys::NewKey;
+pub use peers::PeerTls;
 
 use crate::auth::KeyHolder;
 use crate::ingress::grpc::{described, signed};
 use crate::pipeline::Router;
 use crate::register::Identity;
 use crate::view::View;
-use access::{Elsewhere, Entrance, Gate, Roles};
+use access::{Elsewhere, Entrance, Gate};
 use audit::Audit;
 
 /// The admin API of one router.
@@ -77,8 +77,8 @@ pub struct Admin {
     router: Arc<Router>,
     store: Arc<dyn Store>,
     identity: Identity,
-    /// How other routers' admin APIs are spoken to; `None` for plain text.
-    peer_tls: Option<Arc<ServerTls>>,
+    /// How other routers' admin APIs are spoken to.
+    peer_tls: PeerTls,
     /// Thrown when this router leaves: nobody may watch it for longer.
     leaving: Shutdown,
     /// One edit at a time through this router: they would only undo each other's reading.
@@ -89,7 +89,7 @@ impl Admin {
     /// The admin API of the router of this identity.
     pub fn new(router: Arc<Router>, store: Arc<dyn Store>, identity: Identity) -> Self {
         let (leaving, edits) = (Shutdown::new(), Arc::new(Semaphore::new(1)));
-        Self { router, store, identity, peer_tls: None, leaving, edits }
+        Self { router, store, identity, peer_tls: PeerTls::default(), leaving, edits }
     }
 
     /// Lets go of those who watch once this switch is thrown.
@@ -97,15 +97,15 @@ impl Admin {
         Self { leaving, ..self }
     }
 
-    /// Speaks to other routers with the identity that this one's own admin port has.
-    pub fn with_peer_tls(self, tls: Option<Arc<ServerTls>>) -> Self {
-        Self { peer_tls: tls, ..self }
+    /// Speaks so to other routers.
+    pub fn with_peer_tls(self, peer_tls: PeerTls) -> Self {
+        Self { peer_tls, ..self }
     }
 
     /// The service behind its entrance, and reflection that describes it: the contract is no secret.
-    pub fn routes(self, roles: Roles, audit: Arc<Audit>) -> Routes {
+    pub fn routes(self, audit: Arc<Audit>) -> Routes {
         let name = <AdminServiceServer<Self> as NamedService>::NAME;
-        let entrance = Entrance::new(Arc::clone(&self.router), roles, audit);
+        let entrance = Entrance::new(Arc::clone(&self.router), audit);
         let elsewhere = Elsewhere(Arc::clone(&entrance));
         let routes = Routes::new(Gate::new(AdminServiceServer::new(self), entrance));
         let routes = Routes::from(routes.into_axum_router().fallback_service(elsewhere));

@@ -11,7 +11,6 @@ use crate::rejection::{Rejection, reject};
 #[derive(Debug)]
 pub struct Admission {
     in_flight: AtomicUsize,
-    most: usize,
 }
 
 /// A call's place; given back when dropped.
@@ -19,17 +18,17 @@ pub struct Admission {
 pub struct Permit(Arc<Admission>);
 
 impl Admission {
-    /// Room for `most` calls at once.
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { in_flight: AtomicUsize::new(0), most })
+    /// Nobody is there yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { in_flight: AtomicUsize::new(0) })
     }
 
-    /// Takes a place.
+    /// Takes one of `most` places. There may be fewer of them than before: then those who have one keep it.
     ///
     /// # Errors
     /// [`ErrorType::Overloaded`] when there is none.
-    pub fn admit(self: &Arc<Self>) -> Result<Permit, Rejection> {
-        if self.in_flight.fetch_add(1, Relaxed) >= self.most {
+    pub fn admit(self: &Arc<Self>, most: usize) -> Result<Permit, Rejection> {
+        if self.in_flight.fetch_add(1, Relaxed) >= most {
             self.in_flight.fetch_sub(1, Relaxed);
             return Err(reject(
                 ErrorType::Overloaded,
@@ -57,10 +56,11 @@ mod tests {
 
     #[test]
     fn the_last_place_is_given_and_no_more() {
-        let admission = Admission::new(1);
-        let held = admission.admit().unwrap();
-        assert_eq!(admission.admit().unwrap_err().error_type, ErrorType::Overloaded);
+        let admission = Admission::new();
+        let held = admission.admit(1).unwrap();
+        assert_eq!(admission.admit(1).unwrap_err().error_type, ErrorType::Overloaded);
+        assert!(admission.admit(2).is_ok());
         drop(held);
-        assert!(admission.admit().is_ok());
+        assert!(admission.admit(1).is_ok());
     }
 }

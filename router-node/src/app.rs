@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
+use trunkline_runtime::drain::DrainTimes;
 use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::otlp::{Exporter, Spans};
 use trunkline_runtime::readiness::Readiness;
@@ -17,25 +18,27 @@ use trunkline_store::{
     DiskSnapshot, Embedded, Etcd, EtcdOptions, Limits as StoreLimits, StoreError,
 };
 
-use crate::admin::Admin;
 use crate::admin::keeper;
+use crate::admin::{Admin, PeerTls};
 use crate::census::{self, Census};
 use crate::certificates::Certificates;
-use crate::config::{Config, Documents, LogLevel, StoreConfig};
+use crate::config::{Config, Documents, Source, StoreConfig};
 use crate::disk::Disk;
 use crate::evidence::{Reporter, board};
 use crate::generations::{Background, Outlets};
 use crate::ledger::unix_ms;
-use crate::page::{self, Source, TagCosts};
+use crate::page::{self, TagCosts};
 use crate::pipeline::Router;
 use crate::register::{Identity, Registrar, Registration};
+use crate::reload::Reload;
 use crate::serve::{self, Parts, Setup};
+use crate::settings::Settings;
 use crate::spending::Teller;
 use crate::telemetry::{Applied, BUCKETS};
 use crate::traces::export;
 
 pub use ports::Listeners;
-use ports::{serve_admin, serve_public};
+use ports::{Port, serve_admin, serve_public};
 
 /// How often gauges are set.
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
@@ -79,6 +82,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Who it is.
     pub identity: Identity,
+    /// How long it takes to leave.
+    pub drain: DrainTimes,
     ends: Ends,
 }
 
@@ -88,7 +93,6 @@ struct Ends {
     teller: Teller,
     records: Background,
     exporter: Option<Exporter>,
-    grace: Duration,
 }
 
 impl Running {
@@ -97,7 +101,9 @@ impl Running {
     /// # Errors
     /// When a task ended by itself, or did not end in time.
     pub async fn join(self) -> Result<(), BoxError> {
-        let Ends { registration, teller, records, exporter, grace } = self.ends;
+        let Ends { registration, teller, records, exporter } = self.ends;
+        let drain = self.drain;
+        let grace = move || drain.get().delay + drain.get().grace + JOIN_MARGIN;
         let joined = self.tasks.join(grace).await;
         records.finish().await;
         teller.last_words().await;
@@ -113,7 +119,7 @@ impl Running {
 ///
 /// # Errors
 /// What keeps it from starting, or the task that failed.
-pub async fn serve(config: Config) -> Result<(), BoxError> {
+pub async fn serve(config: Config, source: Source) -> Result<(), BoxError> {
     let observability = Observability::start(&config)?;
     let listeners = Listeners::bind(config.listen, config.ops, config.admin).await?;
     let documents = config.bootstrap.read()?;
@@ -131,6 +137,8 @@ pub async fn serve(config: Config) -> Result<(), BoxError> {
         running.tasks.spawn("bootstrap", fill_later(store, documents, shutdown));
     }
     running.tasks.spawn("certificates", certificates.watch(running.shutdown.clone()));
+    let reload = Reload::new(source, &running, observability.logs.filter());
+    running.tasks.spawn("configuration", reload.run(running.shutdown.clone()));
     running.tasks.spawn("signals", signals(running.shutdown.clone()));
     running.join().await
 }
@@ -201,18 +209,17 @@ pub async fn start(
         store: Arc::clone(&store),
         zone: config.zone.clone(),
         pepper: serve::pepper(config.key_pepper.as_ref())?,
-        concurrency: config.limits.concurrency,
+        settings: Settings::of(config),
         disk: disk(&config.store),
         readiness: readiness.clone(),
-        sampler: config.tracing.as_ref().map(|tracing| tracing.sampler),
     };
     let Parts { router, mut follower, records } = serve::assemble(setup)?;
     follower.boot(BOOT_PATIENCE).await;
-    let lines = (config.log_level >= LogLevel::Info).then(|| observability.logs.lines());
     let (kept, costs) = (Arc::clone(&router.generations), Arc::new(TagCosts::default()));
     let identity = Identity::of(config, address, admin);
     let (spans, exporter) = export(&mut tasks, config, &identity).unzip();
-    let (outlets, folder) = (Outlets { lines, spans }, config.store.records_folder());
+    let outlets = Outlets { lines: observability.logs.lines(), spans };
+    let folder = config.store.records_folder();
     let records = Background::new(records, kept, Arc::clone(&costs), outlets, folder);
     keep(&mut tasks, records.clone());
     tasks.spawn("store", follower.run(shutdown.clone()));
@@ -229,7 +236,7 @@ pub async fn start(
     tell_probers(&mut tasks, reporter, &shutdown);
     tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
     tasks.spawn("metrics", observability.metrics.clone().keep_up(shutdown.clone()));
-    let page = Source {
+    let page = page::Source {
         router: Arc::clone(&router),
         store: Arc::clone(&store),
         identity: identity.clone(),
@@ -239,18 +246,21 @@ pub async fn start(
     let (metrics, extra) = (observability.metrics.clone(), show(&mut tasks, page, &shutdown));
     let routes = OpsRoutes { readiness, metrics, extra };
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
-    let public = (listeners.public, certificates.public.clone());
+    let drain = DrainTimes::new(config.drain.into());
+    let port =
+        |listener, tls: &Option<_>| Port { listener, tls: tls.clone(), drain: drain.clone() };
+    let public = port(listeners.public, &certificates.public);
     serve_public(&mut tasks, config, public, &router, &shutdown)?;
     let api = Admin::new(Arc::clone(&router), Arc::clone(&store), identity.clone());
-    let api = api.with_peer_tls(certificates.admin.clone()).until(shutdown.clone());
+    let (own, name) = (certificates.admin.clone(), config.admin_peer_name.clone());
+    let api = api.with_peer_tls(PeerTls { own, name }).until(shutdown.clone());
     tasks.spawn("drains", keeper::keep(api.clone(), shutdown.clone()));
-    let admin_port = (listeners.admin, certificates.admin.clone());
+    let admin_port = port(listeners.admin, &certificates.admin);
     serve_admin(&mut tasks, config, admin_port, api, &shutdown);
     // With port 0 in the configuration this line is the only place that tells.
     tracing::info!(public = %address, %ops, %admin, "listening");
-    let grace = Duration::from_millis(config.drain.wait_ms + config.drain.grace_ms) + JOIN_MARGIN;
-    let ends = Ends { registration, teller, records, exporter, grace };
-    Ok(Running { router, store, shutdown, tasks, address, identity, ends })
+    let ends = Ends { registration, teller, records, exporter };
+    Ok(Running { router, store, shutdown, tasks, address, identity, drain, ends })
 }
 
 /// The background of the ledger.
@@ -290,7 +300,7 @@ fn tell_spending(tasks: &mut Tasks, router: &Arc<Router>, store: &Arc<dyn Store>
 /// The status page, and the memory behind its plots.
 fn show(
     tasks: &mut Tasks,
-    source: Source,
+    source: page::Source,
     shutdown: &Shutdown,
 ) -> Vec<(&'static str, ops::PageMaker)> {
     let (router, history) = (Arc::clone(&source.router), Arc::clone(&source.history));

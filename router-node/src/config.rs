@@ -8,16 +8,19 @@ mod dev;
 mod file;
 mod otel;
 mod page;
+mod reload;
 mod resolve;
 mod tracing_entry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::Zone;
 use trunkline_core::policy::Role;
+use trunkline_runtime::drain;
 use trunkline_runtime::telemetry::LogFormat;
 use trunkline_runtime::tls::{ClientFiles, TlsFiles};
 use trunkline_spec::{Problems, load};
@@ -27,6 +30,7 @@ pub use cli::{Cli, DemoArgs, DevArgs, KeyArgs, LocalPorts, ServeArgs};
 pub use dev::{Dev, KnownProvider, known_providers};
 pub use file::{ConfigFile, LogLevel};
 pub use page::config_page;
+pub use reload::{Changes, Source};
 pub use tracing_entry::Tracing;
 
 /// The longest secret file, in bytes; a key has some hundred, so a wrong path shows.
@@ -56,6 +60,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// TLS on the admin port; `None` for plain text, which is refused beyond loopback unless allowed.
     pub admin_tls: Option<TlsFiles>,
+    /// The name that other routers' admin ports show a certificate for; `None` for the host that each is asked at.
+    pub admin_peer_name: Option<String>,
     /// Roles on the admin API beside those of the keys' own records, by `key/ID` or `cert/NAME`.
     pub admin_roles: BTreeMap<String, Role>,
     /// TLS to probers that ask for it.
@@ -145,17 +151,28 @@ pub struct Drain {
     pub grace_ms: u64,
 }
 
+impl From<Drain> for drain::Drain {
+    fn from(Drain { wait_ms, grace_ms }: Drain) -> Self {
+        Self { delay: Duration::from_millis(wait_ms), grace: Duration::from_millis(grace_ms) }
+    }
+}
+
 impl Config {
     /// The configuration of `router-node serve` and `check`: flag over environment over file over default.
     ///
     /// # Errors
     /// Everything wrong with the file and the flags, with lines.
     pub fn load(args: &ServeArgs) -> Result<Self, Problems> {
+        Self::read(args).map(|(config, _)| config)
+    }
+
+    /// The same, and the file with flags and environment put in, from which it was made.
+    fn read(args: &ServeArgs) -> Result<(Self, ConfigFile), Problems> {
         let Some(path) = &args.config else {
             let mut file = ConfigFile::default();
             args.apply(&mut file);
             otel::apply(&mut file, variable)?;
-            return resolve::resolve(&file, Path::new(""));
+            return Ok((resolve::resolve(&file, Path::new(""))?, file));
         };
         let text = bootstrap::read("--config", path)?;
         let name = path.display().to_string();
@@ -163,8 +180,10 @@ impl Config {
         args.apply(&mut loaded.document);
         otel::apply(&mut loaded.document, variable)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        resolve::resolve(&loaded.document, folder)
-            .map_err(|problems| loaded.locate(problems).in_file(&name))
+        match resolve::resolve(&loaded.document, folder) {
+            Ok(config) => Ok((config, loaded.document)),
+            Err(problems) => Err(loaded.locate(problems).in_file(&name)),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use trunkline_runtime::log_sink::LineWriter;
 use trunkline_runtime::otlp::Spans;
+use trunkline_runtime::telemetry::info_is_logged;
 use trunkline_wire::models::Generation;
 use uuid::Uuid;
 
@@ -94,8 +95,8 @@ pub struct Background(Arc<tokio::sync::Mutex<Desk>>);
 
 /// Who is told of records as they come.
 pub struct Outlets {
-    /// The log.
-    pub lines: Option<LineWriter>,
+    /// The log, which hears of calls while lines of level info are written.
+    pub lines: LineWriter,
     /// The collector of spans.
     pub spans: Option<Spans>,
 }
@@ -105,7 +106,7 @@ struct Desk {
     queue: mpsc::Receiver<Entry>,
     generations: Arc<Generations>,
     costs: Arc<TagCosts>,
-    lines: Option<LineWriter>,
+    lines: LineWriter,
     line: String,
     spans: Option<Spans>,
     scenes: Scenes,
@@ -175,10 +176,10 @@ impl Desk {
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Record(record) => {
-                if let Some(lines) = &self.lines {
+                if info_is_logged() {
                     self.line.clear();
                     log_line::write(&record, &mut self.line);
-                    lines.write_line(self.line.as_bytes());
+                    self.lines.write_line(self.line.as_bytes());
                 }
                 self.costs.add(&record);
                 if let Some(spans) = &self.spans {

@@ -37,5 +37,7 @@ pub mod demo;
 pub mod dev;
 pub mod first_key;
 pub mod page;
+pub mod reload;
 pub mod serve;
+pub mod settings;
 pub mod telemetry;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use router_node::config::{Cli, Config, check};
+use router_node::config::{Cli, Source, check};
 use router_node::{app, demo, dev, first_key};
 use trunkline_runtime::BoxError;
 
@@ -21,9 +21,10 @@ fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_thp_disable(true);
     let done = match Cli::parse() {
-        Cli::Serve(args) => Config::load(&args).map_err(BoxError::from).and_then(|config| {
+        Cli::Serve(args) => Source::read(args).map_err(BoxError::from).and_then(|read| {
+            let (config, source) = read;
             let threads = config.worker_threads;
-            run(threads, app::serve(config))
+            run(threads, app::serve(config, source))
         }),
         Cli::Check(args) => {
             check(&args).map_err(BoxError::from).map(|_| println!("everything is in order"))

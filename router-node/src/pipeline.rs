@@ -27,10 +27,10 @@ use crate::heard::Heard;
 use crate::ledger::{Decision, Ledger, OpenRecord};
 use crate::load::Clock;
 use crate::rejection::{self, Rejection};
+use crate::settings::Settings;
 use crate::spending::Accounts;
 use crate::streaming::Streaming;
 use crate::telemetry::Telemetry;
-use crate::traces::Sampler;
 use crate::view::View;
 
 /// What every call of this process shares.
@@ -55,8 +55,8 @@ pub struct Router {
     pub heard: Heard,
     /// What keys with a limit have spent.
     pub accounts: Arc<Accounts>,
-    /// Which calls' traces are told of; `None` when none is.
-    pub sampler: Option<Sampler>,
+    /// What of the configuration can change.
+    pub settings: ArcSwap<Settings>,
 }
 
 /// A call as it came in.
@@ -126,7 +126,8 @@ fn prepare(
     };
     let view = on_its_side(view, &caller, &arrival.decided, record);
     note_request(record, &peek, arrival.tags, &view);
-    let (router_permit, key_permit) = (router.admission.admit()?, KeyPermit::admit(&holder)?);
+    let most = router.settings.load().concurrency;
+    let (router_permit, key_permit) = (router.admission.admit(most)?, KeyPermit::admit(&holder)?);
     let facts = facts_of(&peek, &view.snapshot, &holder.tenant, arrival.session.as_deref())?;
     let seed = router.ledger.seed();
     let plan = Arc::new(draw(router, &view, &holder, &facts, seed));

@@ -23,9 +23,9 @@ use crate::heard::Heard;
 use crate::ledger::{Entry, Ledger};
 use crate::load::Clock;
 use crate::pipeline::Router;
+use crate::settings::Settings;
 use crate::spending::Accounts;
 use crate::telemetry::Telemetry;
-use crate::traces::Sampler;
 use crate::view::{Builder, Secrets};
 
 /// What hashes keys where no pepper is configured.
@@ -94,14 +94,12 @@ pub struct Setup {
     pub zone: Zone,
     /// The key that API keys are hashed with.
     pub pepper: [u8; 32],
-    /// Calls at once.
-    pub concurrency: usize,
+    /// What of its configuration can change.
+    pub settings: Settings,
     /// What was understood of the store, on the disk; for a store on other machines.
     pub disk: Option<Disk>,
     /// Tells when the router is ready.
     pub readiness: Readiness,
-    /// Which calls' traces are told of.
-    pub sampler: Option<Sampler>,
 }
 
 /// Makes a router. It serves nothing until its follower has read a catalog.
@@ -121,12 +119,12 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
         ledger: Arc::new(ledger),
         generations: Arc::new(Generations::default()),
         telemetry,
-        admission: Admission::new(setup.concurrency),
+        admission: Admission::new(),
         evidence: Board::new(),
         clock: Clock::start(),
         heard: Heard::default(),
         accounts,
-        sampler: setup.sampler,
+        settings: ArcSwap::from_pointee(setup.settings),
     });
     let follower = Follower {
         watch: setup.store.watch(trunkline_store::keys::ROOT),

@@ -67,8 +67,8 @@ pub struct Trace {
 
 /// Opens a call's trace, if this router makes any.
 pub fn begin(router: &Router, headers: &HeaderMap, record: &mut OpenRecord) {
-    if let Some(sampler) = &router.sampler {
-        record.write(|r| r.trace = Some(Trace::begin(sampler, headers, r.generation)));
+    if let Some(sampler) = router.settings.load().sampler {
+        record.write(|r| r.trace = Some(Trace::begin(&sampler, headers, r.generation)));
     }
 }
 

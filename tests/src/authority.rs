@@ -67,8 +67,17 @@ impl Authority {
     /// Never: the name is one.
     #[must_use]
     pub fn issue_for_elsewhere(&self, name: &str) -> [PathBuf; 2] {
-        let elsewhere = "elsewhere.test".try_into().expect("a name");
-        self.issue_as(name, |params| params.subject_alt_names = vec![SanType::DnsName(elsewhere)])
+        self.issue_for(name, "elsewhere.test")
+    }
+
+    /// The same, but it is for this host alone.
+    ///
+    /// # Panics
+    /// When that is no host's name.
+    #[must_use]
+    pub fn issue_for(&self, name: &str, host: &str) -> [PathBuf; 2] {
+        let host = host.try_into().expect("a name");
+        self.issue_as(name, |params| params.subject_alt_names = vec![SanType::DnsName(host)])
     }
 
     /// Puts a certificate with that common name, and its key, in the place of those in these files.

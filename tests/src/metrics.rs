@@ -13,6 +13,7 @@ pub fn router() -> Vec<Metric> {
         router_node::admin::telemetry::CATALOGUE,
         router_node::traces::telemetry::CATALOGUE,
         router_node::certificates::CATALOGUE,
+        router_node::reload::telemetry::CATALOGUE,
     ]
     .concat()
 }

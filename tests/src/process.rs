@@ -86,7 +86,7 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
-    /// SIGHUP: it looks at its certificates.
+    /// SIGHUP: it reads its certificates and its configuration again.
     pub fn hang_up(&self) {
         self.signal(Signal::SIGHUP);
     }

@@ -20,6 +20,8 @@ pub use crate::process::beside;
 pub const KEY: &str = "tl_testkey1_a-key-that-must-never-be-repeated";
 /// What keys are hashed with when no pepper is configured.
 const NO_PEPPER: [u8; 32] = [0; 32];
+/// Its configuration, in its folder.
+const CONFIG: &str = "router.json";
 /// Between two questions whether the router is ready.
 const READY_PAUSE: Duration = Duration::from_millis(10);
 /// How often it is asked.
@@ -152,7 +154,7 @@ impl Setup {
             "worker_threads": 2,
             "drain": {"wait_ms": 0, "grace_ms": 5_000},
         });
-        write("router.json", &overlay(config, self.config.clone()))
+        write(CONFIG, &overlay(config, self.config.clone()))
     }
 }
 
@@ -166,7 +168,7 @@ pub struct Router {
     pub ops: SocketAddr,
     /// Administrators.
     pub admin: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Router {
@@ -195,10 +197,39 @@ impl Router {
         Log(self.process.end().await)
     }
 
+    /// Sets keys in its configuration file, and tells it. Other keys stay as they are.
+    ///
+    /// # Panics
+    /// When there is no room for files.
+    pub fn reconfigure(&self, keys: Value) {
+        let file = self.folder.path().join(CONFIG);
+        let written = fs::read(&file).expect("a configuration");
+        let config = serde_json::from_slice(&written).expect("a configuration");
+        self.rewrite(&overlay(config, keys).to_string());
+    }
+
+    /// Puts this text into its configuration file, and tells it.
+    ///
+    /// # Panics
+    /// When there is no room for files.
+    pub fn rewrite(&self, config: &str) {
+        fs::write(self.folder.path().join(CONFIG), config).expect("a configuration is written");
+        self.process.hang_up();
+    }
+
+    /// Its configuration file, as it stands.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[must_use]
+    pub fn written(&self) -> String {
+        fs::read_to_string(self.folder.path().join(CONFIG)).expect("a configuration")
+    }
+
     async fn run(name: &str, command: &mut Command, folder: TempDir) -> Self {
         let mut process = Process::start(name, command);
         let [public, ops, admin] = process.told(listening).await;
-        Self { process, public, ops, admin, _folder: folder }
+        Self { process, public, ops, admin, folder }
     }
 
     /// Waits until it takes calls.

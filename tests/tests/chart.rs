@@ -274,6 +274,23 @@ fn each_zone_has_its_routers_and_probers() {
 }
 
 #[test]
+fn routers_ask_each_other_by_the_name_that_operators_use() {
+    let config = |name: &str| {
+        let release = Rendered::with(&variant(name));
+        let texts =
+            release.of("ConfigMap").filter_map(|map| map["data"]["trunkline.json"].as_str());
+        let configs: Vec<Value> = texts.map(|text| serde_json::from_str(text).unwrap()).collect();
+        (configs[0]["admin_tls"]["peer_name"].clone(), release)
+    };
+    let (name, release) = config("production");
+    let service = format!("{RELEASE}-trunkline-router-admin");
+    assert!(release.named("Service", &service).is_some());
+    assert!(text(&name).starts_with(&format!("{service}.")), "{name}");
+    assert!(notes(&variant("production")).contains(&format!("https://{}:9091", text(&name))));
+    assert_eq!(config("everything").0, "admin.trunkline.example.com");
+}
+
+#[test]
 fn a_pod_is_killed_only_after_its_router_could_leave() {
     let release = |kubernetes: &str, values: &[String]| {
         let said = template(&chart(), kubernetes, values);

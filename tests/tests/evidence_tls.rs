@@ -1,5 +1,6 @@
 //! Where certificates are asked for, a router shows its own: probers hear it, other routers answer it, and
 //! nobody without one gets anywhere.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "fails its test on the spot")]
 
 use std::process::Command;
 
@@ -87,6 +88,52 @@ async fn routers_that_want_certificates_find_each_others_records() {
     })
     .await;
     assert!(explain(nameless).await.is_err(), "somebody without a certificate was let in");
+}
+
+/// What an operator with a certificate is told of a call by another router than the one that served it, where all
+/// show certificates for `HOST` alone and ask each other by this name.
+async fn explained_where_peers_are_called(peer_name: &str) -> Result<String, String> {
+    let authority = Authority::new();
+    let [cert, key] = authority.issue_for("router", HOST);
+    let tls = json!({"admin_tls": {
+        "cert": cert, "key": key, "client_ca": authority.ca(), "peer_name": peer_name,
+    }});
+    let provider = Provider::start("alpha").await.serving("m");
+    let cluster = Cluster::plan().routers(2).probers(0).providers(&[&provider]).config(tls);
+    let cluster = cluster.start_unmeasured().await;
+    let reply = cluster.routers[0].client().chat(&chat("m")).await;
+
+    let [cert, key] = authority.issue("operator").map(|path| std::fs::read(path).expect("a file"));
+    let ca = Certificate::from_pem(std::fs::read(authority.ca()).expect("a file"));
+    let tls = ClientTlsConfig::new().ca_certificate(ca).domain_name(HOST);
+    let tls = tls.identity(Identity::from_pem(cert, key));
+    let endpoint = Endpoint::from_shared(format!("https://{}", cluster.routers[1].admin));
+    let channel = endpoint.expect("an address").tls_config(tls).expect("TLS").connect_lazy();
+    let explain = async || {
+        let generation_id = reply.head.generation().to_owned();
+        let mut request = Request::new(ExplainRequest { generation_id, only_here: false });
+        let bearer = format!("Bearer {}", router::KEY).parse().expect("a key is visible text");
+        request.metadata_mut().insert("authorization", bearer);
+        let found = AdminServiceClient::new(channel.clone()).explain(request).await;
+        let found = found.map(|found| found.into_inner().generation.unwrap_or_default());
+        found.map(|record| record.router_id).map_err(|status| status.message().to_owned())
+    };
+    // A router that does not know the other yet asks nobody.
+    until("the other router is asked", async || {
+        explain().await.map_or_else(|why| why.contains("could not ask"), |_| true)
+    })
+    .await;
+    explain().await
+}
+
+/// What the certificates are for.
+const HOST: &str = "admin.trunkline.test";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routers_find_each_other_by_the_name_that_all_their_certificates_hold() {
+    assert_eq!(explained_where_peers_are_called(HOST).await.as_deref(), Ok("router-0"));
+    let refused = explained_where_peers_are_called("other.trunkline.test").await.unwrap_err();
+    assert!(refused.contains("could not ask router-0"), "{refused}");
 }
 
 fn listening(line: &str) -> Option<(std::net::SocketAddr, String)> {

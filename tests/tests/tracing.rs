@@ -284,6 +284,22 @@ async fn callers_decide_whether_they_are_told_of_and_else_the_ratio_does() {
 }
 
 #[tokio::test]
+async fn the_ratio_can_change_while_a_router_runs() {
+    let collector = Collector::start().await;
+    let provider = Provider::start("only").await.serving("m");
+    let share = |ratio: f64| json!({"tracing": {"otlp": {"sample_ratio": ratio}}});
+    let setup = Setup::new(&[&provider]).config(overlay(collector.by_http(), share(0.0)));
+    let router = setup.start().await;
+    assert_eq!(router.client().chat(&chat("m")).await.status(), 200);
+    router.reconfigure(share(1.0));
+    let changed = async || router.metric("trunkline_config_reloads_total", "\"changed\"").await;
+    until("the ratio is another", async || changed().await == 1.0).await;
+    let reply = router.client().chat(&chat("m")).await;
+    collector.trace(&trace_of(reply.head.generation()), 2).await;
+    assert_eq!(collector.all().len(), 2, "nothing is told of the call before");
+}
+
+#[tokio::test]
 async fn opentelemetrys_variables_are_enough() {
     let collector = Collector::start().await;
     let provider = Provider::start("only").await.serving("m");

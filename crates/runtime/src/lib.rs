@@ -1,8 +1,10 @@
-//! Being a process: tasks and their end, drain, readiness, the HTTP accept loop, the operations
+//! Being a process: tasks and their end, signals, drain, readiness, the HTTP accept loop, the operations
 //! port, renewal of certificates, logs and the metrics recorder.
 //!
 //! It is not about inference: no word of the domain appears here, and no metric is named.
 
+pub mod drain;
+pub mod hang_up;
 pub mod shutdown;
 pub mod tasks;
 

@@ -216,6 +216,6 @@ mod tests {
         let answer = fetch(address, "GET /readyz").await;
         assert!(answer.ends_with("not ready: draining\n"), "{answer}");
         assert!(fetch(address, "GET /livez").await.starts_with("HTTP/1.1 200 "));
-        tasks.join(std::time::Duration::from_secs(5)).await.unwrap();
+        tasks.join(|| std::time::Duration::from_secs(5)).await.unwrap();
     }
 }

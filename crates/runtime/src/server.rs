@@ -19,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::drain::DrainTimes;
 use crate::live::Live;
 use crate::tls::ServerTls;
 use crate::{BoxError, Shutdown, Spawner};
@@ -37,6 +38,8 @@ const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub struct ServerOptions {
     /// Its bounds.
     pub limits: ServerLimits,
+    /// How long it takes to leave.
+    pub drain: DrainTimes,
     /// Its identity; without it the port speaks plain text.
     pub tls: Option<Arc<ServerTls>>,
     /// Starts the connections, and lets a drain wait for them.
@@ -110,9 +113,8 @@ where
     type Payload = B;
 }
 
-/// Serves until the shutdown, then drains: it goes on accepting for `drain_delay`, while answers over HTTP/1.1 ask
-/// for another connection; stops, tells every connection to finish, and drops those that have not after
-/// `drain_grace`.
+/// Serves until the shutdown, then drains: it goes on accepting for its delay, while answers over HTTP/1.1 ask for
+/// another connection; stops, tells every connection to finish, and drops those that have not after its grace.
 ///
 /// `make_service` is called once a connection, after the TLS handshake.
 ///
@@ -128,12 +130,12 @@ where
     M: Fn(&Peer) -> S + Send + Sync + 'static,
     S: Handler,
 {
-    let limits = options.limits.clone();
+    let (limits, leave) = (options.limits.clone(), options.drain.clone());
     let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let mut lifetimes = Lifetimes::new(limits.max_connection_age);
     let connector = Arc::new(Connector::new(options, make_service, shutdown.clone()));
     let live = Live::default();
-    let mut stop = std::pin::pin!(stop_accepting(shutdown, limits.drain_delay));
+    let mut stop = std::pin::pin!(stop_accepting(shutdown, leave.clone()));
     loop {
         let (stream, address, slot) = tokio::select! {
             accepted = accept(&listener, &slots) => accepted,
@@ -150,13 +152,13 @@ where
     }
     drop(listener);
     lifetimes.end_all();
-    drain(&live, &connector, limits.drain_grace).await;
+    drain(&live, &connector, leave.get().grace).await;
     Ok(())
 }
 
-async fn stop_accepting(shutdown: Shutdown, delay: Duration) {
+async fn stop_accepting(shutdown: Shutdown, leave: DrainTimes) {
     shutdown.wait().await;
-    tokio::time::sleep(delay).await;
+    tokio::time::sleep(leave.get().delay).await;
 }
 
 async fn drain<M>(live: &Live, connector: &Connector<M>, grace: Duration) {

@@ -102,18 +102,19 @@ impl Tasks {
     }
 
     /// Runs until the shutdown is thrown, then waits for every task and every connection, but not
-    /// longer than `grace` after the shutdown; what is left is dropped.
+    /// longer than `grace` after the shutdown; what is left is dropped. It is asked for when the shutdown
+    /// has come.
     ///
     /// # Errors
     /// The first task that ended early, failed, panicked or outlived the grace period.
-    pub async fn join(mut self, grace: Duration) -> Result<(), TaskFailure> {
+    pub async fn join(mut self, grace: impl FnOnce() -> Duration) -> Result<(), TaskFailure> {
         let mut first_failure = tokio::select! {
             () = self.shutdown.wait() => None,
             failure = next_failure(&mut self.running, &mut self.names, &self.shutdown),
                 if !self.running.is_empty() => failure,
         };
         self.shutdown.trigger();
-        let drained = tokio::time::timeout(grace, async {
+        let drained = tokio::time::timeout(grace(), async {
             while self.names.values().any(|task| task.role == Role::Worker) {
                 let failure =
                     next_failure(&mut self.running, &mut self.names, &self.shutdown).await;

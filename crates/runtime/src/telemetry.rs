@@ -5,7 +5,10 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::log_sink::{LineGuard, LineWriter};
 use crate::{BoxError, Shutdown, panics};
@@ -34,6 +37,9 @@ pub enum TelemetryError {
     /// The log filter is not understood.
     #[error("log filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The log is gone.
+    #[error("log filter: {0}")]
+    Gone(#[from] reload::Error),
     /// The log thread could not be started.
     #[error("log thread: {0}")]
     Thread(#[from] io::Error),
@@ -54,7 +60,30 @@ pub enum TelemetryError {
 #[derive(Debug)]
 pub struct Logs {
     lines: LineWriter,
+    filter: LogFilter,
     _guard: LineGuard,
+}
+
+/// Which lines are written, for as long as the process runs. Clones change the same.
+#[derive(Clone, Debug)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Takes other directives, as [`init_logs`] does.
+    ///
+    /// # Errors
+    /// Directives that cannot be parsed; then the old ones stay.
+    pub fn set(&self, directives: &str) -> Result<(), TelemetryError> {
+        let filter = parsed(directives)?;
+        Ok(self.0.reload(filter)?)
+    }
+}
+
+/// Whether lines of level info are written at present: for those that are formatted without `tracing`. It costs
+/// one look at a number.
+#[must_use]
+pub fn info_is_logged() -> bool {
+    LevelFilter::current() >= LevelFilter::INFO
 }
 
 impl Logs {
@@ -62,6 +91,12 @@ impl Logs {
     #[must_use]
     pub fn lines(&self) -> LineWriter {
         self.lines.clone()
+    }
+
+    /// Changes which lines are written.
+    #[must_use]
+    pub fn filter(&self) -> LogFilter {
+        self.filter.clone()
     }
 }
 
@@ -73,26 +108,33 @@ impl Logs {
 /// # Errors
 /// A filter that cannot be parsed, a thread that cannot be started, a second call in one process.
 pub fn init_logs(format: LogFormat, filter: &str) -> Result<Logs, TelemetryError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+    let (filter, handle) = reload::Layer::new(parsed(filter)?);
     let terminal = io::stderr().is_terminal();
     let (lines, guard) = LineWriter::start("log", io::stderr(), LOG_BUFFER_BYTES)?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(lines.clone())
-        .with_ansi(terminal);
+    let text = fmt::layer().with_writer(lines.clone()).with_ansi(terminal);
     let json = match format {
         LogFormat::Auto => !terminal,
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    let set = if json {
-        subscriber.with_ansi(false).json().flatten_event(true).try_init()
-    } else {
-        subscriber.try_init()
-    };
+    let layer =
+        if json { text.with_ansi(false).json().flatten_event(true).boxed() } else { text.boxed() };
+    let set = tracing_subscriber::registry().with(filter).with(layer).try_init();
     set.map_err(|_| TelemetryError::Twice("logs"))?;
     panics::to_log(lines.clone());
-    Ok(Logs { lines, _guard: guard })
+    Ok(Logs { lines, filter: LogFilter(handle), _guard: guard })
+}
+
+/// Whether a filter can be parsed.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_filter(directives: &str) -> Result<(), TelemetryError> {
+    parsed(directives).map(|_| ())
+}
+
+fn parsed(directives: &str) -> Result<EnvFilter, TelemetryError> {
+    Ok(EnvFilter::builder().parse(directives)?)
 }
 
 /// Installs the process-wide metrics recorder. `buckets` gives each histogram its upper bounds;

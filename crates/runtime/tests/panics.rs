@@ -49,7 +49,7 @@ async fn program(prompt: &'static str) {
     }
     let mut tasks = Tasks::new(Shutdown::new());
     tasks.spawn("reader", async move { panic!("unreadable: {prompt}") });
-    let failure = tasks.join(Duration::from_secs(5)).await.unwrap_err();
+    let failure = tasks.join(|| Duration::from_secs(5)).await.unwrap_err();
     eprintln!("program: {failure}");
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -33,6 +33,12 @@ pub struct ClientFiles {
     pub ca: PathBuf,
     /// Our certificate chain and its key; `None` where servers ask for none.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Whether a certificate can be for this name: that of a host, or an address.
+#[must_use]
+pub fn is_server_name(name: &str) -> bool {
+    ServerName::try_from(name).is_ok()
 }
 
 /// Why an identity could not be loaded.

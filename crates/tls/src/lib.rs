@@ -11,7 +11,7 @@ mod explain;
 
 pub mod certificate;
 
-pub use files::{ClientFiles, Pem, TlsError, TlsFiles, client_config};
+pub use files::{ClientFiles, Pem, TlsError, TlsFiles, client_config, is_server_name};
 pub use held::{ClientTls, Expiry, Held, Look, Renew, ServerTls};
 
 /// An error of whatever kind, able to cross threads.

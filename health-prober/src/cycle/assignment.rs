@@ -31,8 +31,7 @@ impl Cycle {
         let endpoints: Vec<Endpoint> =
             self.fold.catalog.endpoints.iter().filter(is_mine).cloned().collect();
         self.observers = roster.observers().max(1) as u64;
-        // Every observer pays its part of what an endpoint's probes may cost.
-        let endpoint_share = PicoUsd(self.endpoint_daily.0 / self.observers);
+        let endpoint_share = self.endpoint_share();
         let mut before = std::mem::take(&mut self.watched);
         let routers = self.router_count();
         let spread_ms = (SPREAD_PER_ENDPOINT_MS * endpoints.len() as u64).min(SPREAD_MAX_MS);
@@ -47,14 +46,33 @@ impl Cycle {
                 new
             });
             watched.endpoint = endpoint;
-            watched.purse.set_daily(endpoint_share, now_ms);
             self.watched.insert(watched.endpoint.id, watched);
         }
         self.rewatched = true;
         self.unsaid.retain(|id| self.watched.contains_key(id));
+        self.share(now_ms);
+        self.telemetry.watching(self.watched.len());
+    }
+
+    /// Probes of one endpoint, and all of the cluster, may cost so much in a day from now on.
+    pub fn allow(&mut self, (endpoint, cluster): (PicoUsd, PicoUsd), now_ms: u64) {
+        (self.endpoint_daily, self.cluster_daily) = (endpoint, cluster);
+        self.share(now_ms);
+    }
+
+    /// Works out anew what this prober may spend of what all may.
+    fn share(&mut self, now_ms: u64) {
+        let endpoint_share = self.endpoint_share();
+        for watched in self.watched.values_mut() {
+            watched.purse.set_daily(endpoint_share, now_ms);
+        }
         let share = self.cluster_daily.0 / self.fold.probers.len().max(1) as u64;
         self.purse.set_daily(PicoUsd(share), now_ms);
-        self.telemetry.watching(self.watched.len());
+    }
+
+    /// Every observer pays its part of what an endpoint's probes may cost.
+    fn endpoint_share(&self) -> PicoUsd {
+        PicoUsd(self.endpoint_daily.0 / self.observers)
     }
 
     /// The catalog changed: addresses and credentials may be others now.

@@ -1,7 +1,6 @@
 //! The entrance to the admin API: who asks, what they may do, and the record of what they did. The only place where
 //! roles are checked; what a call does is the business of whoever carries it out.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -21,6 +20,7 @@ use super::audit::{Audit, Call, NOBODY};
 use super::{Admin, Admitted, refusal};
 use crate::auth::KeyHolder;
 use crate::pipeline::Router;
+use crate::settings::Roles;
 use crate::view::View;
 
 /// The least role that each call needs. One that is not here needs the highest.
@@ -57,9 +57,6 @@ const LEAST: &[(&str, Role)] = &[
     ("RestoreModel", Role::Operator),
 ];
 
-/// Roles that a router's own configuration gives, by the name that the history has: `key/ID` or `cert/NAME`.
-pub type Roles = BTreeMap<String, Role>;
-
 /// Who is at the other end of a connection; an extension of each of its requests.
 #[derive(Clone, Debug)]
 pub struct AdminPeer {
@@ -72,23 +69,24 @@ pub struct AdminPeer {
 /// What every call at this router's entrance is held to.
 pub struct Entrance {
     router: Arc<Router>,
-    roles: Roles,
     audit: Arc<Audit>,
 }
 
 impl Entrance {
-    /// The entrance of a router whose configuration gives these roles.
-    pub fn new(router: Arc<Router>, roles: Roles, audit: Arc<Audit>) -> Arc<Self> {
-        Arc::new(Self { router, roles, audit })
+    /// The entrance of a router.
+    pub fn new(router: Arc<Router>, audit: Arc<Audit>) -> Arc<Self> {
+        Arc::new(Self { router, audit })
     }
 
     /// Who asks, if they may ask for this; else why not, which is written down.
     fn admit(&self, call: &Call, shown: &Shown) -> Result<Admitted, Status> {
         let view = self.router.view.load_full();
-        let known = self.identify(&view, shown);
+        let settings = self.router.settings.load();
+        let roles = &settings.admin_roles;
+        let known = identify(&view, roles, shown);
         let (name, own, holder) =
             known.inspect_err(|refused| self.audit.ended(call, NOBODY, Some(refused)))?;
-        let role = own.max(self.roles.get(&name).copied());
+        let role = own.max(roles.get(&name).copied());
         if role < Some(call.least) {
             let refused = refusal::role_too_low(&name, role, call.rpc, call.least);
             self.audit.ended(call, &name, Some(&refused));
@@ -96,27 +94,27 @@ impl Entrance {
         }
         Ok(Admitted { view, holder, name })
     }
+}
 
-    /// The name, the role that a key's record gives, and whose limits hold. A key that was sent says who its
-    /// sender is, whatever certificate the connection has; one that does not open is not made up for by that.
-    fn identify(
-        &self,
-        view: &View,
-        Shown { credential, peer }: &Shown,
-    ) -> Result<(String, Option<Role>, Arc<KeyHolder>), Status> {
-        if credential.is_some() || peer.names.is_empty() {
-            let holder = view.keyring.authenticate(credential.as_ref(), peer.address);
-            let holder = holder.map_err(|r| refusal::rejected(&r))?;
-            return Ok((format!("key/{}", holder.tenant.key), holder.access.role, holder));
-        }
-        let mut names = peer.names.iter().map(|name| format!("cert/{name}"));
-        let known = names.find(|name| self.roles.contains_key(name));
-        let name = known.unwrap_or_else(|| {
-            let first = peer.names.first().map(String::as_str).unwrap_or_default();
-            format!("cert/{first}")
-        });
-        Ok((name, None, KeyHolder::without_key()))
+/// The name, the role that a key's record gives, and whose limits hold. A key that was sent says who its
+/// sender is, whatever certificate the connection has; one that does not open is not made up for by that.
+fn identify(
+    view: &View,
+    roles: &Roles,
+    Shown { credential, peer }: &Shown,
+) -> Result<(String, Option<Role>, Arc<KeyHolder>), Status> {
+    if credential.is_some() || peer.names.is_empty() {
+        let holder = view.keyring.authenticate(credential.as_ref(), peer.address);
+        let holder = holder.map_err(|r| refusal::rejected(&r))?;
+        return Ok((format!("key/{}", holder.tenant.key), holder.access.role, holder));
     }
+    let mut names = peer.names.iter().map(|name| format!("cert/{name}"));
+    let known = names.find(|name| roles.contains_key(name));
+    let name = known.unwrap_or_else(|| {
+        let first = peer.names.first().map(String::as_str).unwrap_or_default();
+        format!("cert/{first}")
+    });
+    Ok((name, None, KeyHolder::without_key()))
 }
 
 /// What whoever asks has shown of themselves.

@@ -1,6 +1,7 @@
 //! Asking the other routers: a record is kept where its call was served, and each counts its own calls. The
 //! operator's own key goes along, so that nobody learns from another router what this one would not tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -23,6 +24,15 @@ pub const DEADLINE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 32;
 /// The longest answer: the record of a call over thousands of endpoints.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// How a router speaks to the admin ports of others.
+#[derive(Clone, Default)]
+pub struct PeerTls {
+    /// The identity that its own admin port has; `None` for plain text.
+    pub own: Option<Arc<ServerTls>>,
+    /// The name that the others' certificates are for; `None` for the host that each is asked at.
+    pub name: Option<String>,
+}
 
 /// The admin API of another router.
 pub type Peer = AdminServiceClient<Channel>;
@@ -142,8 +152,13 @@ fn endpoint(admin: &Admin, url: &str) -> Result<Endpoint, BoxError> {
     if !url.starts_with("https://") {
         return Ok(endpoint);
     }
-    let own = admin.peer_tls.as_ref().ok_or("it wants TLS: set `admin_tls` here, too")?;
-    Ok(endpoint.tls_config(tls(own)?)?)
+    let PeerTls { own, name } = &admin.peer_tls;
+    let own = own.as_ref().ok_or("it wants TLS: set `admin_tls` here, too")?;
+    let config = tls(own)?;
+    Ok(endpoint.tls_config(match name {
+        Some(name) => config.domain_name(name),
+        None => config,
+    })?)
 }
 
 /// Routers are servers and clients of one another with one certificate each, signed by the authority that they

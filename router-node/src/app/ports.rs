@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
+use trunkline_runtime::drain::DrainTimes;
 use trunkline_runtime::server::{self, ServerLimits, ServerOptions, Strangers};
 use trunkline_runtime::tls::{ServerTls, certificate};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, descriptors};
@@ -89,34 +90,39 @@ fn limits(config: &Config) -> ServerLimits {
         max_connections: ADMIN_CONNECTIONS,
         max_concurrent_streams: config.limits.streams_per_connection,
         max_connection_age: config.limits.connection_age_ms.map(Duration::from_millis),
-        drain_delay: Duration::from_millis(config.drain.wait_ms),
-        drain_grace: Duration::from_millis(config.drain.grace_ms),
         ..ServerLimits::default()
     }
 }
 
-/// A port, and the identity that it shows; `None` for plain text.
-type Port = (TcpListener, Option<Arc<ServerTls>>);
+/// A port that is bound.
+pub(super) struct Port {
+    /// Where.
+    pub(super) listener: TcpListener,
+    /// The identity that it shows; `None` for plain text.
+    pub(super) tls: Option<Arc<ServerTls>>,
+    /// How long it takes to leave.
+    pub(super) drain: DrainTimes,
+}
 
 /// Serves callers.
 pub(super) fn serve_public(
     tasks: &mut Tasks,
     config: &Config,
-    (listener, tls): Port,
+    Port { listener, tls, drain }: Port,
     router: &Arc<Router>,
     shutdown: &Shutdown,
 ) -> Result<(), BoxError> {
     let options = ServerOptions {
         limits: public_limits(config),
+        drain,
         tls,
         spawner: tasks.spawner(),
         ..ServerOptions::default()
     };
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
-    let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
-    let max_body_bytes = config.limits.body_bytes;
-    let public = Arc::new(Public { router: Arc::clone(router), grpc, max_body_bytes });
+    let grpc = grpc::routes(Arc::clone(router), &health)?;
+    let public = Arc::new(Public { router: Arc::clone(router), grpc });
     let make = move |peer: &server::Peer| {
         let (public, peer) = (Arc::clone(&public), peer.address.ip());
         service_fn(move |request: Request<Incoming>| Arc::clone(&public).answer(request, peer))
@@ -129,16 +135,16 @@ pub(super) fn serve_public(
 pub(super) fn serve_admin(
     tasks: &mut Tasks,
     config: &Config,
-    (listener, tls): Port,
+    Port { listener, tls, drain }: Port,
     api: Admin,
     shutdown: &Shutdown,
 ) {
     let audit = Arc::new(Audit::default());
     let told = Arc::clone(&audit);
     let strangers = Strangers::tell(move |peer, why| told.stranger(peer.ip(), why));
-    let options =
-        ServerOptions { limits: limits(config), tls, spawner: tasks.spawner(), strangers };
-    let routes = api.routes(config.admin_roles.clone(), audit);
+    let (limits, spawner) = (limits(config), tasks.spawner());
+    let options = ServerOptions { limits, drain, tls, spawner, strangers };
+    let routes = api.routes(audit);
     let make = move |peer: &server::Peer| {
         let certificate = peer.certificate.as_ref();
         let names = certificate.map(|shown| certificate::names(shown)).unwrap_or_default();

@@ -8,8 +8,8 @@ use clap::{Args, Parser};
 use trunkline_spec::keys::RoleEntry;
 
 use super::file::{
-    ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LogFormatEntry, LogLevel, StoreEntry, TlsEntry,
-    default_snapshot_dir,
+    AdminTlsEntry, ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LogFormatEntry, LogLevel,
+    StoreEntry, TlsEntry, default_snapshot_dir,
 };
 
 /// Trunkline's router: serves inference calls and picks a provider for each.
@@ -293,8 +293,9 @@ impl TlsArgs {
             file.tls = Some(tls);
         }
         let admin = entry(&self.admin_tls_cert, &self.admin_tls_key, &self.admin_tls_client_ca);
-        if let Some(tls) = admin {
-            file.admin_tls = Some(tls);
+        if let Some(TlsEntry { cert, key, client_ca }) = admin {
+            let peer_name = file.admin_tls.take().and_then(|written| written.peer_name);
+            file.admin_tls = Some(AdminTlsEntry { cert, key, client_ca, peer_name });
         }
         if let Some(ca) = &self.evidence_ca {
             let (cert, key) = (self.evidence_cert.as_deref(), self.evidence_key.as_deref());

@@ -30,7 +30,7 @@ pub struct ConfigFile {
     /// TLS on the public port; plain text when left out.
     pub tls: Option<TlsEntry>,
     /// TLS on the admin port; plain text when left out.
-    pub admin_tls: Option<TlsEntry>,
+    pub admin_tls: Option<AdminTlsEntry>,
     /// Roles on the admin API, by `cert/NAME` (a common name or URI of a client's certificate) or `key/ID`; a key has the role of its record as well.
     pub admin_roles: BTreeMap<String, RoleEntry>,
     /// Allows the admin API beyond loopback without `admin_tls` and its `client_ca`: whoever reaches it can then steer all traffic.
@@ -146,6 +146,22 @@ pub struct TlsEntry {
     /// Who signs clients' certificates; with it a client must show one.
     #[serde(default)]
     pub client_ca: Option<String>,
+}
+
+/// The identity of the admin port, which is shown to other routers' admin ports, too. All files are PEM, and are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdminTlsEntry {
+    /// The certificate chain, the port's own first.
+    pub cert: String,
+    /// The key of the certificate.
+    pub key: String,
+    /// Who signs operators' and other routers' certificates; with it a client must show one.
+    #[serde(default)]
+    pub client_ca: Option<String>,
+    /// The name that the certificates of all routers' admin ports hold, such as `admin.trunkline.internal`: routers ask each other by it, wherever they are. The host of each router's `advertise_admin` when left out.
+    #[serde(default)]
+    pub peer_name: Option<String>,
 }
 
 /// Documents for a store that has none.

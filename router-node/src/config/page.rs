@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use trunkline_spec::reference::tables;
 
 use super::otel::VARIABLES;
-use super::{Cli, ConfigFile};
+use super::{Cli, ConfigFile, reload};
 
 const INTRODUCTION: &str = "\
 # Configuration of a router
@@ -16,10 +16,17 @@ document and certificate it names, and reports every mistake with its file and l
 
 Paths in the file are relative to its folder, paths in flags and variables to the working directory.
 
+On SIGHUP the router reads the file again, with the same flags and variables on top. Keys with *At once on SIGHUP*
+take effect then; of others that changed a warning in the log names each, and they take effect at the next start. A
+file with a mistake changes nothing. More is in [operating.md](operating.md#changing-the-configuration).
+
 This page is made from the types; `UPDATE_DOCS=1 cargo test -p router-node config` writes it again.
 
 ## The file
 ";
+
+/// What is said of a key that takes effect at once.
+const AT_ONCE: &str = " *At once on SIGHUP.*";
 
 const OPENTELEMETRY: &str = "
 ## OpenTelemetry's variables
@@ -34,7 +41,9 @@ What `tracing.otlp` says can be said by these, too, and they win over the file. 
 /// The page.
 pub fn config_page() -> String {
     let mut page = INTRODUCTION.to_owned();
-    page.push_str(&tables(&schemars::schema_for!(ConfigFile).to_value()));
+    let mut schema = schemars::schema_for!(ConfigFile).to_value();
+    reload::mark(&mut schema, AT_ONCE);
+    page.push_str(&tables(&schema));
     for command in Cli::command().get_subcommands() {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         page.push_str(&format!("\n## `router-node {}`\n\n{about}\n", command.get_name()));

@@ -10,11 +10,12 @@ use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::Zone;
 use trunkline_core::policy::Role;
 use trunkline_runtime::telemetry::LogFormat;
-use trunkline_runtime::tls::{ClientFiles, TlsFiles};
+use trunkline_runtime::tls::{ClientFiles, TlsFiles, is_server_name};
 use trunkline_spec::{Problems, catalog};
 
 use super::file::{
-    ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LimitsEntry, LogFormatEntry, StoreEntry, TlsEntry,
+    AdminTlsEntry, ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LimitsEntry, LogFormatEntry,
+    StoreEntry, TlsEntry,
 };
 use super::{Bootstrap, Config, Drain, Limits, StoreConfig};
 
@@ -39,7 +40,8 @@ pub(super) fn resolve(file: &ConfigFile, folder: &Path) -> Result<Config, Proble
         node_id: file.node_id.as_ref().map(|id| reading.name("node_id", id)),
         store: reading.store(&file.store),
         tls: file.tls.as_ref().map(|tls| reading.tls("tls", tls)),
-        admin_tls: file.admin_tls.as_ref().map(|tls| reading.tls("admin_tls", tls)),
+        admin_tls: file.admin_tls.as_ref().map(|tls| reading.admin_tls(tls)),
+        admin_peer_name: file.admin_tls.as_ref().and_then(|tls| reading.peer_name(tls)),
         admin_roles: reading.admin_roles(file),
         evidence_tls: file.evidence_tls.as_ref().map(|tls| reading.evidence_tls(tls)),
         bootstrap: Bootstrap {
@@ -137,6 +139,23 @@ impl Reading<'_> {
             key: self.file(&format!("{path}.key"), &entry.key),
             client_ca: self.optional(&format!("{path}.client_ca"), entry.client_ca.as_ref()),
         }
+    }
+
+    fn admin_tls(&mut self, entry: &AdminTlsEntry) -> TlsFiles {
+        let AdminTlsEntry { cert, key, client_ca, .. } = entry.clone();
+        self.tls("admin_tls", &TlsEntry { cert, key, client_ca })
+    }
+
+    fn peer_name(&mut self, entry: &AdminTlsEntry) -> Option<String> {
+        let name = entry.peer_name.clone()?;
+        if !is_server_name(&name) {
+            let message = format!(
+                "`{}` is no name that a certificate can hold; write a host's name without port",
+                name.escape_debug()
+            );
+            self.problems.add("admin_tls.peer_name", message);
+        }
+        Some(name)
     }
 
     fn store(&mut self, entry: &StoreEntry) -> StoreConfig {

@@ -134,6 +134,10 @@ fn likely_mistakes_are_told_with_their_remedy() {
             "allow_open_admin: yes",
             "expected true or false, found the text `yes`; write true without quotes",
         ),
+        (
+            "admin_tls: {cert: a, key: b, peer_name: 'admin:9091'}",
+            "admin_tls.peer_name: `admin:9091` is no name that a certificate can hold",
+        ),
         ("[]", "expected a mapping (`key: value`), found a list"),
     ];
     for (text, part) in cases {

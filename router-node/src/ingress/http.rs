@@ -50,8 +50,6 @@ pub struct Public {
     pub router: Arc<Router>,
     /// The gRPC services.
     pub grpc: tonic::service::Routes,
-    /// The longest request body.
-    pub max_body_bytes: usize,
 }
 
 impl Public {
@@ -151,15 +149,16 @@ impl Public {
         body: Incoming,
         peer: IpAddr,
     ) -> Result<Bytes, Rejection> {
+        let most = self.router.settings.load().body_bytes;
         let announced =
             headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-        if announced.is_some_and(|length: usize| length > self.max_body_bytes) {
-            return Err(too_large(self.max_body_bytes));
+        if announced.is_some_and(|length: usize| length > most) {
+            return Err(too_large(most));
         }
         if announced.is_none_or(|length| length > STRANGERS_BYTES) {
             self.sender(headers, peer).known()?;
         }
-        read_body(body, self.max_body_bytes).await
+        read_body(body, most).await
     }
 
     fn sender(&self, headers: &HeaderMap, peer: IpAddr) -> Sender {

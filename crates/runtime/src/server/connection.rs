@@ -67,7 +67,7 @@ enum Protocol {
 impl<M> Connector<M> {
     /// `leaving` is thrown when the server will soon stop.
     pub(super) fn new(options: ServerOptions, make_service: M, leaving: Shutdown) -> Self {
-        let ServerOptions { limits, tls, spawner, strangers } = options;
+        let ServerOptions { limits, tls, spawner, strangers, .. } = options;
         Self {
             make_service,
             http1: http1_builder(&limits),

@@ -32,11 +32,6 @@ pub struct ServerLimits {
     /// A peer that takes nothing of what is sent to it for this long is gone, whatever it says. The system
     /// watches; whole milliseconds.
     pub stall_timeout: Duration,
-    /// How long the server goes on accepting after the shutdown: balancers need a moment to notice
-    /// that it is not ready.
-    pub drain_delay: Duration,
-    /// How long connections may take to finish after that; then they are dropped.
-    pub drain_grace: Duration,
 }
 
 impl Default for ServerLimits {
@@ -58,8 +53,6 @@ impl Default for ServerLimits {
             connection_age_grace: Duration::from_secs(60 * 60),
             // As long as a head may take; a network that loses every packet for a minute is no network.
             stall_timeout: Duration::from_secs(60),
-            drain_delay: Duration::ZERO,
-            drain_grace: Duration::from_secs(30),
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::drain::Drain;
 use crate::tls::TlsFiles;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
@@ -71,6 +72,7 @@ struct Running {
     started: mpsc::UnboundedReceiver<()>,
     dropped: mpsc::UnboundedReceiver<()>,
     leave: Arc<Semaphore>,
+    drain: DrainTimes,
     spawner: Spawner,
 }
 
@@ -88,11 +90,16 @@ async fn start(limits: ServerLimits, tls: Option<Arc<ServerTls>>) -> Running {
         leave: Arc::clone(&for_service),
     };
     let shutdown = Shutdown::new();
-    let spawner = Spawner::new();
-    let options =
-        ServerOptions { limits, tls, spawner: spawner.clone(), ..ServerOptions::default() };
+    let (spawner, drain) = (Spawner::new(), DrainTimes::default());
+    let options = ServerOptions {
+        limits,
+        drain: drain.clone(),
+        tls,
+        spawner: spawner.clone(),
+        ..ServerOptions::default()
+    };
     let ended = tokio::task::spawn_local(serve(listener, options, make, shutdown.clone()));
-    Running { address, shutdown, ended, started, dropped, leave, spawner }
+    Running { address, shutdown, ended, started, dropped, leave, drain, spawner }
 }
 
 impl Running {
@@ -276,13 +283,14 @@ async fn calls_that_outlive_the_grace_period_are_dropped() {
     server.dropped.recv().await.unwrap();
     server.dropped.recv().await.unwrap();
     server.ended.await.unwrap().unwrap();
-    assert!(began.elapsed() >= ServerLimits::default().drain_grace);
+    assert!(began.elapsed() >= Drain::default().grace);
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn the_delay_before_a_drain_still_accepts_and_sends_callers_elsewhere() {
-    let limits = ServerLimits { drain_delay: Duration::from_secs(5), ..ServerLimits::default() };
-    let server = start(limits, None).await;
+    let server = start(ServerLimits::default(), None).await;
+    // As when the configuration is read again: the server looks when it is told to leave.
+    server.drain.set(Drain { delay: Duration::from_secs(5), ..Drain::default() });
     let began = tokio::time::Instant::now();
     let (mut early, mut streams) = (server.http1().await, server.http2().await);
     let answer = early.send_request(get("/")).await.unwrap();

@@ -19,7 +19,7 @@ async fn tasks_that_end_when_asked_end_well() {
     tasks.spawn("a", until(shutdown.clone()));
     tasks.spawn("b", until(shutdown.clone()));
     shutdown.trigger();
-    assert!(tasks.join(GRACE).await.is_ok());
+    assert!(tasks.join(|| GRACE).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -28,7 +28,7 @@ async fn a_task_that_returns_early_ends_the_others_and_is_named() {
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn("patient", until(shutdown.clone()));
     tasks.spawn("hasty", async { Ok(()) });
-    let failure = tasks.join(GRACE).await.unwrap_err();
+    let failure = tasks.join(|| GRACE).await.unwrap_err();
     assert!(matches!(failure, TaskFailure::EndedEarly { name: "hasty" }), "{failure}");
     assert!(shutdown.is_triggered());
 }
@@ -38,7 +38,7 @@ async fn an_error_is_handed_up_with_the_name() {
     let shutdown = Shutdown::new();
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn("reader", async { Err("disk gone".into()) });
-    let failure = tasks.join(GRACE).await.unwrap_err();
+    let failure = tasks.join(|| GRACE).await.unwrap_err();
     assert_eq!(failure.to_string(), "task reader failed: disk gone");
     assert!(shutdown.is_triggered());
 }
@@ -47,12 +47,12 @@ async fn an_error_is_handed_up_with_the_name() {
 async fn a_panic_is_a_failure_with_those_of_its_words_that_stand_in_the_program() {
     let mut tasks = Tasks::new(Shutdown::new());
     tasks.spawn("reader", async { panic!("no table") });
-    let failure = tasks.join(GRACE).await.unwrap_err();
+    let failure = tasks.join(|| GRACE).await.unwrap_err();
     assert_eq!(failure.to_string(), "task reader panicked: no table");
     let mut tasks = Tasks::new(Shutdown::new());
     let row = std::hint::black_box("what a caller said");
     tasks.spawn("reader", async move { panic!("row {row}") });
-    let failure = tasks.join(GRACE).await.unwrap_err().to_string();
+    let failure = tasks.join(|| GRACE).await.unwrap_err().to_string();
     assert!(failure.starts_with("task reader panicked: ") && !failure.contains(row), "{failure}");
 }
 
@@ -66,7 +66,7 @@ async fn an_error_during_the_drain_is_told_too() {
         Err("not flushed".into())
     });
     shutdown.trigger();
-    let failure = tasks.join(GRACE).await.unwrap_err();
+    let failure = tasks.join(|| GRACE).await.unwrap_err();
     assert!(matches!(failure, TaskFailure::Failed { name: "flush", .. }), "{failure}");
 }
 
@@ -79,7 +79,7 @@ async fn what_outlives_the_grace_period_is_cut_and_named() {
     tasks.spawner().spawn_connection(pending());
     shutdown.trigger();
     let began = tokio::time::Instant::now();
-    let failure = tasks.join(GRACE).await.unwrap_err();
+    let failure = tasks.join(|| GRACE).await.unwrap_err();
     assert_eq!(failure.to_string(), "still running when the grace period ended: connections, deaf");
     assert_eq!(began.elapsed(), GRACE);
 }
@@ -94,7 +94,7 @@ async fn the_drain_waits_for_connections_but_not_for_companions() {
     assert_eq!(spawner.connections(), 1);
     shutdown.trigger();
     let began = tokio::time::Instant::now();
-    assert!(tasks.join(GRACE).await.is_ok());
+    assert!(tasks.join(|| GRACE).await.is_ok());
     assert_eq!((began.elapsed(), spawner.connections()), (Duration::from_secs(2), 0));
 }
 
@@ -102,7 +102,7 @@ async fn the_drain_waits_for_connections_but_not_for_companions() {
 async fn a_companion_that_ends_early_ends_the_process() {
     let mut tasks = Tasks::new(Shutdown::new());
     tasks.spawn_companion("operations", async { Ok(()) });
-    let failure = tasks.join(GRACE).await.unwrap_err();
+    let failure = tasks.join(|| GRACE).await.unwrap_err();
     assert!(matches!(failure, TaskFailure::EndedEarly { name: "operations" }), "{failure}");
 }
 

@@ -25,7 +25,7 @@ Within the cluster:
 Operate it:
   kubectl -n {{ .Release.Namespace }} port-forward deployment/{{ $router }}-{{ (first .Values.zones).name }} 9091 9090 &
 {{- if eq .Values.admin.access "mtls" }}
-  admin-cli --endpoint https://{{ $router }}-admin.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:9091 --ca ca.crt --cert tls.crt --cert-key tls.key doctor
+  admin-cli --endpoint https://{{ include "trunkline.admin.host" . }}:9091 --ca ca.crt --cert tls.crt --cert-key tls.key doctor
   within the cluster, or with https://127.0.0.1:9091 here, where the port's certificate is for that address, too
 {{- else }}
   TRUNKLINE_ADMIN_KEY=… admin-cli --endpoint http://127.0.0.1:9091 doctor

@@ -9,7 +9,9 @@
 {{- $_ := set $config "allow_open_admin" true -}}
 {{- end -}}
 {{- if eq $admin.access "mtls" -}}
-{{- $_ := set $config "admin_tls" (include "trunkline.serverTls" (dict "name" "admin" "identity" $admin.tls "clientCa" true) | fromJson) -}}
+{{- $tls := include "trunkline.serverTls" (dict "name" "admin" "identity" $admin.tls "clientCa" true) | fromJson -}}
+{{- $_ := set $tls "peer_name" (default (include "trunkline.admin.host" .) $admin.peerName) -}}
+{{- $_ := set $config "admin_tls" $tls -}}
 {{- end -}}
 {{- if include "trunkline.identity.given" .Values.router.tls -}}
 {{- $_ := set $config "tls" (include "trunkline.serverTls" (dict "name" "public" "identity" .Values.router.tls "clientCa" .Values.router.clientCa) | fromJson) -}}
@@ -38,6 +40,11 @@
 {{- $_ := set $config "key_pepper" (dict "file" (printf "/etc/trunkline/pepper/%s" .Values.keyPepper.key)) -}}
 {{- end -}}
 {{- mustMergeOverwrite $config (deepCopy .Values.router.config) | toPrettyJson -}}
+{{- end -}}
+
+{{/* The host at which operators reach the admin API of any router. */}}
+{{- define "trunkline.admin.host" -}}
+{{- printf "%s-admin.%s.svc.%s" (include "trunkline.part" (dict "root" . "part" "router")) .Release.Namespace .Values.clusterDomain -}}
 {{- end -}}
 
 {{/* Paths of a port's identity, as JSON. Takes name, identity, clientCa. */}}

@@ -17,6 +17,7 @@ pub mod transcode;
 
 use std::sync::Arc;
 
+use futures_util::TryFutureExt;
 use http::Request;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
@@ -26,7 +27,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder, Error};
-use tower::ServiceExt;
+use tower::{Service, service_fn};
 use trunkline_proto::inference::v1::inference_service_server::InferenceServiceServer;
 
 use crate::pipeline::Router;
@@ -70,21 +71,20 @@ impl Health {
     }
 }
 
-/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha. Messages longer than
-/// `max_message_bytes`, once decompressed, are refused.
+/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha. Messages that are longer,
+/// once decompressed, than a request body may be are refused.
 ///
 /// # Errors
 /// When the descriptors built into the program do not fit together.
-pub fn routes(
-    router: Arc<Router>,
-    health: &Health,
-    max_message_bytes: usize,
-) -> Result<Routes, Error> {
-    let inference = InferenceServiceServer::new(Inference::new(router))
-        .max_decoding_message_size(max_message_bytes)
-        .accept_compressed(CompressionEncoding::Gzip);
-    let inference = ServiceExt::<Request<Body>>::map_response(inference, move |answer| {
-        in_our_words(answer, max_message_bytes)
+pub fn routes(router: Arc<Router>, health: &Health) -> Result<Routes, Error> {
+    let inference = Arc::new(Inference::new(Arc::clone(&router)));
+    let inference = service_fn(move |request: Request<Body>| {
+        // The bound may be another one than that of the last call.
+        let most = router.settings.load().body_bytes;
+        let mut server = InferenceServiceServer::from_arc(Arc::clone(&inference))
+            .max_decoding_message_size(most)
+            .accept_compressed(CompressionEncoding::Gzip);
+        server.call(request).map_ok(move |answer| in_our_words(answer, most))
     });
     let names = [<InferenceServiceServer<Inference> as NamedService>::NAME, HEALTH];
     Ok(Routes::new(Fronted(inference))
