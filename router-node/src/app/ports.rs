@@ -17,7 +17,7 @@ use crate::admin::Admin;
 use crate::admin::access::AdminPeer;
 use crate::admin::audit::Audit;
 use crate::config::Config;
-use crate::ingress::grpc::{self, Health};
+use crate::ingress::grpc::{Health, Services};
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
 
@@ -106,7 +106,7 @@ pub(super) fn serve_public(
     };
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
-    let grpc = grpc::routes(Arc::clone(router), &health, config.limits.body_bytes)?;
+    let grpc = Services::new(Arc::clone(router), &health, config.limits.body_bytes)?;
     let max_body_bytes = config.limits.body_bytes;
     let public = Arc::new(Public { router: Arc::clone(router), grpc, max_body_bytes });
     let make = move |peer: &server::Peer| {

@@ -16,7 +16,7 @@ pub mod transcode;
 
 use std::sync::Arc;
 
-use http::Request;
+use http::{Request, Response};
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
@@ -25,12 +25,13 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder, Error};
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 use trunkline_proto::inference::v1::inference_service_server::InferenceServiceServer;
 
+use crate::ingress::arriving::Arriving;
 use crate::pipeline::Router;
 use inference::Inference;
-use oversize::{Fronted, in_our_words};
+use oversize::in_our_words;
 
 pub use call::refused;
 pub use caller::{Caller, PeerAddress};
@@ -62,36 +63,58 @@ impl Health {
     }
 
     async fn tell(&self, status: ServingStatus) {
-        let service = <InferenceServiceServer<Inference> as NamedService>::NAME;
-        for name in ["", service] {
+        for name in ["", INFERENCE] {
             self.0.set_service_status(name, status).await;
         }
     }
 }
 
-/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha. Messages longer than
-/// `max_message_bytes`, once decompressed, are refused.
-///
-/// # Errors
-/// When the descriptors built into the program do not fit together.
-pub fn routes(
-    router: Arc<Router>,
-    health: &Health,
+/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    inference: InferenceServiceServer<Inference>,
+    others: Routes,
     max_message_bytes: usize,
-) -> Result<Routes, Error> {
-    let inference = InferenceServiceServer::new(Inference::new(router))
-        .max_decoding_message_size(max_message_bytes)
-        .accept_compressed(CompressionEncoding::Gzip);
-    let inference = ServiceExt::<Request<Body>>::map_response(inference, move |answer| {
-        in_our_words(answer, max_message_bytes)
-    });
-    let names = [<InferenceServiceServer<Inference> as NamedService>::NAME, HEALTH];
-    Ok(Routes::new(Fronted(inference))
-        .add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
-        .add_service(described(&names).build_v1()?)
-        .add_service(described(&names).build_v1alpha()?)
-        .prepare())
 }
+
+impl Services {
+    /// Sets them up. Messages longer than `max_message_bytes`, once decompressed, are refused.
+    ///
+    /// # Errors
+    /// When the descriptors built into the program do not fit together.
+    pub fn new(
+        router: Arc<Router>,
+        health: &Health,
+        max_message_bytes: usize,
+    ) -> Result<Self, Error> {
+        let inference = InferenceServiceServer::new(Inference::new(router))
+            .max_decoding_message_size(max_message_bytes)
+            .accept_compressed(CompressionEncoding::Gzip);
+        let others = Routes::default()
+            .add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
+            .add_service(described(&SERVED).build_v1()?)
+            .add_service(described(&SERVED).build_v1alpha()?)
+            .prepare();
+        Ok(Self { inference, others, max_message_bytes })
+    }
+
+    /// Answers one request. Inference is asked directly: a router of paths would put each request, each answer
+    /// and each of their frames through half a dozen boxes.
+    pub async fn answer(mut self, request: Request<Arriving>) -> Response<Body> {
+        let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
+        if service.is_some_and(|(name, _)| name == INFERENCE) {
+            let Ok(answer) = Service::call(&mut self.inference, request).await;
+            return in_our_words(answer, self.max_message_bytes);
+        }
+        let Ok(answer) = self.others.oneshot(request).await;
+        answer
+    }
+}
+
+/// The inference service's name.
+const INFERENCE: &str = <InferenceServiceServer<Inference> as NamedService>::NAME;
+/// What reflection tells of on the public port.
+const SERVED: [&str; 2] = [INFERENCE, HEALTH];
 
 /// The health service's name.
 const HEALTH: &str = "grpc.health.v1.Health";
