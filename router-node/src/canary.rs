@@ -214,13 +214,6 @@ impl Decided {
         let told = self.0.as_ref().and_then(|told| told.get());
         told.map_or_else(|| router.view.load().policy_header.clone(), |v| v.policy_header.clone())
     }
-
-    /// The policy's version.
-    pub fn policy_version(&self, router: &Router) -> Arc<str> {
-        let told = self.0.as_ref().and_then(|told| told.get());
-        let told = told.map(|view| Arc::clone(&view.policy_version));
-        told.unwrap_or_else(|| Arc::clone(&router.view.load().policy_version))
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! a drain that has an end. It routes nothing: the service that it is given does.
 
 mod connection;
+mod gathered;
 mod lifetime;
 mod limits;
 mod metered;

@@ -1,7 +1,7 @@
 //! An object of JSON written field by field, for the lines that every call writes: its names are plain words of
 //! the program's own, so only values are looked at. Everything that is not written that often is serialised.
 
-use crate::json::escape;
+use crate::json::write_inside;
 use crate::pico::{push_number, push_usd};
 
 /// An object that is being written.
@@ -71,8 +71,15 @@ impl<'a> Fields<'a> {
 /// Appends a string of JSON.
 pub fn push_text(to: &mut String, text: &str) {
     to.push('"');
-    to.push_str(&escape(text));
+    write_inside(text, |piece| to.push_str(piece));
     to.push('"');
+}
+
+/// Appends a string of JSON to bytes.
+pub fn push_text_bytes(to: &mut Vec<u8>, text: &str) {
+    to.push(b'"');
+    write_inside(text, |piece| to.extend_from_slice(piece.as_bytes()));
+    to.push(b'"');
 }
 
 #[cfg(test)]
@@ -85,7 +92,11 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read(number in any::<u64>(), text in any::<String>(), none in any::<bool>()) {
-            let mut line = String::new();
+            let (mut line, mut bytes) = (String::new(), Vec::new());
+            push_text(&mut line, &text);
+            push_text_bytes(&mut bytes, &text);
+            prop_assert_eq!(line.as_bytes(), bytes);
+            line.clear();
             let mut fields = Fields::begin(&mut line);
             fields.number("number", number);
             fields.text("text", &text);

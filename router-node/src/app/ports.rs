@@ -18,7 +18,7 @@ use crate::admin::Admin;
 use crate::admin::access::AdminPeer;
 use crate::admin::audit::Audit;
 use crate::config::Config;
-use crate::ingress::grpc::{self, Health};
+use crate::ingress::grpc::{Health, Services};
 use crate::ingress::http::Public;
 use crate::pipeline::Router;
 
@@ -121,7 +121,7 @@ pub(super) fn serve_public(
     };
     let health = Health::default();
     tasks.spawn("health", tell_health(health.clone(), shutdown.clone()));
-    let grpc = grpc::routes(Arc::clone(router), &health)?;
+    let grpc = Services::new(Arc::clone(router), &health)?;
     let public = Arc::new(Public { router: Arc::clone(router), grpc });
     let make = move |peer: &server::Peer| {
         let (public, peer) = (Arc::clone(&public), peer.address.ip());

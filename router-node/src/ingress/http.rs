@@ -12,7 +12,6 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use tower::ServiceExt;
 use trunkline_wire::error::{ErrorBody, ErrorType};
 use trunkline_wire::operation::Operation;
 
@@ -20,7 +19,7 @@ use crate::canary::Decided;
 use crate::ingress::arriving::{self, Arriving, BODY_TIMEOUT, STRANGERS_BYTES, Sender};
 use crate::ingress::body::Payload;
 use crate::ingress::decision;
-use crate::ingress::grpc::PeerAddress;
+use crate::ingress::grpc::{PeerAddress, Services};
 use crate::ingress::pages;
 use crate::ledger::{CameBy, OpenRecord};
 use crate::pipeline::{self, Answer, Arrival, Router};
@@ -49,7 +48,7 @@ pub struct Public {
     /// The pipeline.
     pub router: Arc<Router>,
     /// The gRPC services.
-    pub grpc: tonic::service::Routes,
+    pub grpc: Services,
 }
 
 impl Public {
@@ -67,7 +66,7 @@ impl Public {
             request.extensions_mut().insert(PeerAddress(peer));
             let sender = self.sender(request.headers(), peer);
             let request = request.map(|body| Arriving::new(body, sender));
-            let response = Box::pin(self.grpc.clone().oneshot(request)).await?;
+            let response = Box::pin(self.grpc.clone().answer(request)).await;
             return Ok(response.map(Payload::Grpc));
         }
         // Of a request that has a length as well, hyper forgets the length. Where a proxy before us believed it

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
@@ -21,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::gathered::{Outgoing, gather};
 use super::metered::Metered;
 use super::{Handler, Peer, ServerLimits, ServerOptions, Strangers};
 use crate::tls::ServerTls;
@@ -183,45 +185,88 @@ impl<M> Connector<M> {
                     let leaving = leaving.clone();
                     service.call(request).map_ok(move |answer| farewell(answer, &leaving))
                 });
-                let io = TokioIo::new(io);
-                let connection = Box::pin(self.http1.serve_connection(io, service));
-                self.finish(connection, retire).await?;
+                let connection = Box::pin(self.http1.serve_connection(TokioIo::new(io), service));
+                self.finish(Turns::new(connection, None::<Outgoing<I>>), retire).await
             }
             Protocol::Http2 => {
                 // Boxed: a stream's future is moved ten times on its way into its task, all nine kilobytes of it.
                 let service =
                     service_fn(move |request: Request<Incoming>| Box::pin(service.call(request)));
+                let (io, outgoing) = gather(io);
                 let io = TokioIo::new(Metered::new(io));
                 let connection = Box::pin(self.http2.serve_connection(io, service));
-                self.finish(connection, retire).await?;
+                self.finish(Turns::new(connection, Some(outgoing)), retire).await
             }
         }
-        Ok(())
     }
 
     /// Drives a connection; once retired it may finish what it has, within its grace and unless it is cut.
-    ///
-    /// It is boxed, once: as a part of the task it would be kept several times over, one copy for
-    /// each function that it passes through.
-    async fn finish<C>(
-        &self,
-        mut connection: Pin<Box<C>>,
-        retire: &Shutdown,
-    ) -> Result<(), C::Error>
+    async fn finish<C, I>(&self, mut turns: Turns<C, I>, retire: &Shutdown) -> Result<(), BoxError>
     where
+        Turns<C, I>: Future<Output = Result<(), BoxError>> + Unpin,
         C: GracefulConnection,
     {
         tokio::select! {
             biased;
-            ended = connection.as_mut() => return ended,
+            ended = &mut turns => return ended,
             () = retire.wait() => {}
         }
-        connection.as_mut().graceful_shutdown();
+        turns.last_calls();
         tokio::select! {
             biased;
-            ended = connection.as_mut() => ended,
+            ended = &mut turns => ended,
             () = self.cut.wait() => Ok(()),
             () = tokio::time::sleep(self.age_grace) => Ok(()),
+        }
+    }
+}
+
+/// A connection's turns. At the end of each one, what it wrote is sent.
+///
+/// It is boxed, once: as a part of the task it would be kept several times over, one copy for each function that it
+/// passes through.
+struct Turns<C: Future, I> {
+    connection: Pin<Box<C>>,
+    /// Where what it wrote waits, if it does.
+    outgoing: Option<Outgoing<I>>,
+    /// What the connection ended with, while its last words are on their way.
+    ended: Option<C::Output>,
+}
+
+impl<C: GracefulConnection, I> Turns<C, I> {
+    fn new(connection: Pin<Box<C>>, outgoing: Option<Outgoing<I>>) -> Self {
+        Self { connection, outgoing, ended: None }
+    }
+
+    /// Lets the connection finish what it has, and take nothing more.
+    fn last_calls(&mut self) {
+        if self.ended.is_none() {
+            self.connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+impl<C, I> Future for Turns<C, I>
+where
+    C: GracefulConnection,
+    C::Error: Into<BoxError> + Unpin,
+    I: AsyncWrite + Unpin,
+{
+    type Output = Result<(), BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.ended.is_none()
+            && let Poll::Ready(ended) = this.connection.as_mut().poll(cx)
+        {
+            this.ended = Some(ended);
+        }
+        if let Some(outgoing) = &mut this.outgoing {
+            ready!(outgoing.poll_send(cx))?;
+        }
+        match this.ended.take() {
+            Some(ended) => Poll::Ready(ended.map_err(Into::into)),
+            None => Poll::Pending,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
-use tonic::metadata::{MetadataMap, MetadataValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Response, Status};
 
 use super::deadline;
@@ -17,9 +17,9 @@ use crate::pipeline::Router;
 /// Longest request id that is taken over from a caller.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
-const X_REQUEST_ID: &str = "x-request-id";
-const X_GENERATION_ID: &str = "x-trunkline-generation-id";
-const X_POLICY: &str = "x-trunkline-policy";
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_GENERATION_ID: HeaderName = HeaderName::from_static("x-trunkline-generation-id");
+const X_POLICY: HeaderName = HeaderName::from_static("x-trunkline-policy");
 
 /// Where a call comes from; an extension of its request, put there by whoever accepted the connection.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl Caller {
 
     /// Its own id for the call, if that can be taken over.
     pub fn request_id(&self) -> Option<&str> {
-        let id = self.text(X_REQUEST_ID)?;
+        let id = self.text(X_REQUEST_ID.as_str())?;
         let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES;
         (fits && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
     }
@@ -108,27 +108,16 @@ impl Ids {
     }
 
     fn write(&self, router: &Router, metadata: &mut MetadataMap) {
-        let policy = self.decided.policy_version(router);
-        let named = [
-            (X_GENERATION_ID, self.generation.as_str(), Repeats::Never),
-            (X_REQUEST_ID, self.request.as_str(), Repeats::Never),
-            (X_POLICY, &*policy, Repeats::Often),
-        ];
-        for (name, value, repeats) in named {
-            if let Ok(mut value) = MetadataValue::try_from(value) {
-                value.set_sensitive(repeats == Repeats::Never);
-                metadata.insert(name, value);
+        let headers = metadata.as_mut();
+        headers.insert(X_POLICY, self.decided.policy_header(router));
+        for (name, id) in [(X_GENERATION_ID, &self.generation), (X_REQUEST_ID, &self.request)] {
+            if let Ok(mut id) = HeaderValue::from_str(id) {
+                // It never comes again: in the connection's table of headers it would only push others out.
+                id.set_sensitive(true);
+                headers.insert(name, id);
             }
         }
     }
-}
-
-/// Whether further answers carry the same value. What never comes again is kept out of the connection's table of
-/// headers, where it would only push others out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeats {
-    Often,
-    Never,
 }
 
 #[cfg(test)]
@@ -137,7 +126,7 @@ mod tests {
 
     fn caller(pairs: &[(&'static str, &str)]) -> Caller {
         let pairs = pairs.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
         let headers = pairs.collect();
         Caller { headers, peer: IpAddr::V6(Ipv6Addr::LOCALHOST) }

@@ -17,8 +17,7 @@ pub mod transcode;
 
 use std::sync::Arc;
 
-use futures_util::TryFutureExt;
-use http::Request;
+use http::{Request, Response};
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
@@ -27,12 +26,13 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder, Error};
-use tower::{Service, service_fn};
+use tower::{Service, ServiceExt};
 use trunkline_proto::inference::v1::inference_service_server::InferenceServiceServer;
 
+use crate::ingress::arriving::Arriving;
 use crate::pipeline::Router;
 use inference::Inference;
-use oversize::{Fronted, in_our_words};
+use oversize::in_our_words;
 
 pub use call::refused;
 pub use caller::{Caller, PeerAddress};
@@ -64,35 +64,56 @@ impl Health {
     }
 
     async fn tell(&self, status: ServingStatus) {
-        let service = <InferenceServiceServer<Inference> as NamedService>::NAME;
-        for name in ["", service] {
+        for name in ["", INFERENCE] {
             self.0.set_service_status(name, status).await;
         }
     }
 }
 
-/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha. Messages that are longer,
-/// once decompressed, than a request body may be are refused.
-///
-/// # Errors
-/// When the descriptors built into the program do not fit together.
-pub fn routes(router: Arc<Router>, health: &Health) -> Result<Routes, Error> {
-    let inference = Arc::new(Inference::new(Arc::clone(&router)));
-    let inference = service_fn(move |request: Request<Body>| {
-        // The bound may be another one than that of the last call.
-        let most = router.settings.load().body_bytes;
-        let mut server = InferenceServiceServer::from_arc(Arc::clone(&inference))
-            .max_decoding_message_size(most)
-            .accept_compressed(CompressionEncoding::Gzip);
-        server.call(request).map_ok(move |answer| in_our_words(answer, most))
-    });
-    let names = [<InferenceServiceServer<Inference> as NamedService>::NAME, HEALTH];
-    Ok(Routes::new(Fronted(inference))
-        .add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
-        .add_service(described(&names).build_v1()?)
-        .add_service(described(&names).build_v1alpha()?)
-        .prepare())
+/// The gRPC services of the public port: inference, health, reflection v1 and v1alpha; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    inference: InferenceServiceServer<Inference>,
+    others: Routes,
+    router: Arc<Router>,
 }
+
+impl Services {
+    /// Sets them up. Messages that are longer, once decompressed, than a request body may be are refused.
+    ///
+    /// # Errors
+    /// When the descriptors built into the program do not fit together.
+    pub fn new(router: Arc<Router>, health: &Health) -> Result<Self, Error> {
+        let inference = InferenceServiceServer::new(Inference::new(Arc::clone(&router)))
+            .accept_compressed(CompressionEncoding::Gzip);
+        let others = Routes::default()
+            .add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
+            .add_service(described(&SERVED).build_v1()?)
+            .add_service(described(&SERVED).build_v1alpha()?)
+            .prepare();
+        Ok(Self { inference, others, router })
+    }
+
+    /// Answers one request. Inference is asked directly: a router of paths would put each request, each answer
+    /// and each of their frames through half a dozen boxes.
+    pub async fn answer(self, request: Request<Arriving>) -> Response<Body> {
+        let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
+        if service.is_some_and(|(name, _)| name == INFERENCE) {
+            // The bound may be another one than that of the last call.
+            let most = self.router.settings.load().body_bytes;
+            let mut inference = self.inference.max_decoding_message_size(most);
+            let Ok(answer) = Service::call(&mut inference, request).await;
+            return in_our_words(answer, most);
+        }
+        let Ok(answer) = self.others.oneshot(request).await;
+        answer
+    }
+}
+
+/// The inference service's name.
+const INFERENCE: &str = <InferenceServiceServer<Inference> as NamedService>::NAME;
+/// What reflection tells of on the public port.
+const SERVED: [&str; 2] = [INFERENCE, HEALTH];
 
 /// The health service's name.
 const HEALTH: &str = "grpc.health.v1.Health";

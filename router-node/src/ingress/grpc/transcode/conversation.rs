@@ -16,12 +16,12 @@ use super::object::Object;
 pub(super) fn write_message(given: &Message, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut object = Object::begin(out, given.extra.as_ref());
     match role_name(given.role)? {
-        Some(role) => object.put("role", role)?,
+        Some(role) => object.put_text("role", role),
         None if object.extra_has("role") => {}
         None => return Err(BadField::new("role", "is required")),
     }
     match &given.body {
-        Some(message::Body::Content(text)) => object.put("content", text)?,
+        Some(message::Body::Content(text)) => object.put_text("content", text),
         Some(message::Body::Parts(content)) => write_parts(&content.parts, &mut object)?,
         None => {}
     }
@@ -56,19 +56,19 @@ fn write_part(given: &ContentPart, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut object = Object::begin(out, given.extra.as_ref());
     match &given.part {
         Some(content_part::Part::Text(text)) => {
-            object.put("type", "text")?;
-            object.put("text", text)?;
+            object.put_text("type", "text");
+            object.put_text("text", text);
         }
         Some(content_part::Part::Image(image)) => {
-            object.put("type", "image_url")?;
+            object.put_text("type", "image_url");
             write_image(image, object.key("image_url")).map_err(|bad| bad.within("image"))?;
         }
         Some(content_part::Part::Audio(audio)) => {
-            object.put("type", "input_audio")?;
+            object.put_text("type", "input_audio");
             write_audio(audio, object.key("input_audio")).map_err(|bad| bad.within("audio"))?;
         }
         Some(content_part::Part::File(file)) => {
-            object.put("type", "file")?;
+            object.put_text("type", "file");
             write_file(file, object.key("file")).map_err(|bad| bad.within("file"))?;
         }
         None if object.extra_has("type") => {}
@@ -80,7 +80,7 @@ fn write_part(given: &ContentPart, out: &mut Vec<u8>) -> Result<(), BadField> {
 fn write_image(given: &ImagePart, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut object = Object::begin(out, None);
     match &given.source {
-        Some(image_part::Source::Url(url)) => object.put("url", url)?,
+        Some(image_part::Source::Url(url)) => object.put_text("url", url),
         Some(image_part::Source::Inline(data)) => put_data_url(&mut object, "url", data)?,
         None => return Err(BadField::new("source", "is required")),
     }
@@ -91,15 +91,15 @@ fn write_image(given: &ImagePart, out: &mut Vec<u8>) -> Result<(), BadField> {
 fn write_audio(given: &AudioPart, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut object = Object::begin(out, None);
     object.put_base64("data", "", &given.data)?;
-    object.put_text("format", &given.format)?;
+    object.put_text_if_any("format", &given.format);
     object.end()
 }
 
 fn write_file(given: &FilePart, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut object = Object::begin(out, None);
     match &given.source {
-        Some(file_part::Source::FileId(id)) => object.put("file_id", id)?,
-        Some(file_part::Source::Url(url)) => object.put("file_data", url)?,
+        Some(file_part::Source::FileId(id)) => object.put_text("file_id", id),
+        Some(file_part::Source::Url(url)) => object.put_text("file_data", url),
         Some(file_part::Source::Inline(data)) => put_data_url(&mut object, "file_data", data)?,
         None => return Err(BadField::new("source", "is required")),
     }
@@ -120,12 +120,12 @@ fn put_data_url(
 
 fn write_tool_call(given: &ToolCall, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut object = Object::begin(out, given.extra.as_ref());
-    object.put_text("id", &given.id)?;
+    object.put_text_if_any("id", &given.id);
     if let Some(call) = &given.function {
-        object.put("type", "function")?;
+        object.put_text("type", "function");
         let mut function = Object::begin(object.key("function"), call.extra.as_ref());
-        function.put("name", &call.name)?;
-        function.put("arguments", &call.arguments)?;
+        function.put_text("name", &call.name);
+        function.put_text("arguments", &call.arguments);
         function.end().map_err(|bad| bad.within("function"))?;
     } else if !object.extra_has("type") {
         return Err(BadField::new("function", "is required"));
@@ -137,7 +137,7 @@ fn write_tool_call(given: &ToolCall, out: &mut Vec<u8>) -> Result<(), BadField> 
 pub(super) fn write_tool(given: &Tool, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut object = Object::begin(out, given.extra.as_ref());
     if let Some(function) = &given.function {
-        object.put("type", "function")?;
+        object.put_text("type", "function");
         write_function(function, object.key("function")).map_err(|bad| bad.within("function"))?;
     } else if !object.extra_has("type") {
         return Err(BadField::new("function", "is required"));
@@ -148,7 +148,7 @@ pub(super) fn write_tool(given: &Tool, out: &mut Vec<u8>) -> Result<(), BadField
 fn write_function(given: &FunctionDefinition, out: &mut Vec<u8>) -> Result<(), BadField> {
     use function_definition::Schema;
     let mut object = Object::begin(out, None);
-    object.put("name", &given.name)?;
+    object.put_text("name", &given.name);
     object.put_if_set("description", &given.description)?;
     match &given.schema {
         Some(Schema::Parameters(schema)) => object.put_structure("parameters", schema)?,
@@ -173,9 +173,9 @@ pub(super) fn put_tool_choice(object: &mut Object<'_>, given: &ToolChoice) -> Re
         None => return Ok(()),
         Some(tool_choice::Choice::Function(name)) => {
             let mut choice = Object::begin(object.key("tool_choice"), None);
-            choice.put("type", "function")?;
+            choice.put_text("type", "function");
             let mut function = Object::begin(choice.key("function"), None);
-            function.put("name", name)?;
+            function.put_text("name", name);
             function.end()?;
             return choice.end();
         }
@@ -199,10 +199,10 @@ pub(super) fn put_response_format(
     let Some(format) = &given.format else { return Ok(()) };
     let mut written = Object::begin(object.key("response_format"), None);
     match format {
-        Format::Text(_) => written.put("type", "text")?,
-        Format::JsonObject(_) => written.put("type", "json_object")?,
+        Format::Text(_) => written.put_text("type", "text"),
+        Format::JsonObject(_) => written.put_text("type", "json_object"),
         Format::JsonSchema(schema) => {
-            written.put("type", "json_schema")?;
+            written.put_text("type", "json_schema");
             write_json_schema(schema, written.key("json_schema"))
                 .map_err(|bad| bad.within("response_format.json_schema"))?;
         }
@@ -213,7 +213,7 @@ pub(super) fn put_response_format(
 fn write_json_schema(given: &JsonSchemaFormat, out: &mut Vec<u8>) -> Result<(), BadField> {
     use json_schema_format::Definition;
     let mut object = Object::begin(out, None);
-    object.put("name", &given.name)?;
+    object.put_text("name", &given.name);
     object.put_if_set("description", &given.description)?;
     match &given.definition {
         Some(Definition::Schema(schema)) => object.put_structure("schema", schema)?,

@@ -10,6 +10,7 @@ use prost_types::{Struct, Value};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use super::Undecodable;
 use super::structure::{AnyValue, Name};
 
 /// What was left of a member: `None` once it has found its field.
@@ -23,6 +24,16 @@ pub(super) trait Members: Default {
 
     /// Where members without a field of their own go.
     fn extra(&mut self) -> &mut Option<Struct>;
+}
+
+/// Reads the text of a JSON object. That it is UTF-8 is looked at once for all of it, not for each string.
+pub(super) fn read<T: Members>(json: &[u8]) -> Result<T, Undecodable> {
+    let Read(message) = match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text)?,
+        // It tells where.
+        Err(_) => serde_json::from_slice(json)?,
+    };
+    Ok(message)
 }
 
 /// A message read from a JSON object.

@@ -3,6 +3,7 @@
 
 use prost_types::Struct;
 use serde::Serialize;
+use trunkline_wire::fields::push_text_bytes;
 
 use super::{BadField, base64, number, structure};
 
@@ -45,7 +46,7 @@ impl<'a> Object<'a> {
         self.out
     }
 
-    /// A member that always has a JSON form: text, an integer, a list of them.
+    /// A member that always has a JSON form: an integer, a list, text that is seldom there.
     pub(super) fn put<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
@@ -63,9 +64,16 @@ impl<'a> Object<'a> {
         value.as_ref().map_or(Ok(()), |value| self.put(name, value))
     }
 
+    /// Text, also when it is empty.
+    pub(super) fn put_text(&mut self, name: &'static str, value: &str) {
+        push_text_bytes(self.key(name), value);
+    }
+
     /// Text, unless it is empty.
-    pub(super) fn put_text(&mut self, name: &'static str, value: &str) -> Result<(), BadField> {
-        if value.is_empty() { Ok(()) } else { self.put(name, value) }
+    pub(super) fn put_text_if_any(&mut self, name: &'static str, value: &str) {
+        if !value.is_empty() {
+            self.put_text(name, value);
+        }
     }
 
     /// A list, unless it is empty.
@@ -126,7 +134,7 @@ impl<'a> Object<'a> {
         data: &[u8],
     ) -> Result<(), BadField> {
         let out = self.key(name);
-        structure::text(prefix, out).map_err(|bad| bad.within(name))?;
+        push_text_bytes(out, prefix);
         // Base64 goes inside the quotes: take the closing one off again.
         out.pop();
         base64::encode(data, out);
@@ -143,7 +151,7 @@ impl<'a> Object<'a> {
             }
             self.separate();
             let path = || format!("extra.{name}");
-            structure::text(name, self.out).map_err(|bad| bad.within(path()))?;
+            push_text_bytes(self.out, name);
             self.out.push(b':');
             structure::write_value(value, self.out).map_err(|bad| bad.within(path()))?;
         }

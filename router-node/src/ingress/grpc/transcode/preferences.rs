@@ -62,7 +62,7 @@ fn write_sort(sort: &ProviderSort, out: &mut Vec<u8>) -> Result<(), BadField> {
         Err(_) => return Err(BadField::new("partition", "is not a known value")),
     };
     let mut object = Object::begin(out, None);
-    object.put("by", by)?;
+    object.put_text("by", by);
     object.put_if_set("partition", &partition)?;
     object.end()
 }

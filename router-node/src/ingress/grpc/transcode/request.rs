@@ -30,7 +30,7 @@ const BODY_CAPACITY_BYTES: usize = 1024;
 pub fn chat_body(request: &ChatRequest, reply: Reply) -> Result<Vec<u8>, BadField> {
     let mut out = Vec::with_capacity(BODY_CAPACITY_BYTES);
     let mut object = Object::begin(&mut out, request.extra.as_ref());
-    object.put_text("model", &request.model)?;
+    object.put_text_if_any("model", &request.model);
     object.put_list("models", &request.models)?;
     object.put_each("messages", &request.messages, conversation::write_message)?;
     put_stream(&mut object, request.extra.as_ref(), reply)?;
@@ -132,7 +132,7 @@ fn delivery(given: i32) -> Result<Option<&'static str>, BadField> {
 pub fn embed_body(request: &EmbedRequest) -> Result<Vec<u8>, BadField> {
     let mut out = Vec::with_capacity(BODY_CAPACITY_BYTES);
     let mut object = Object::begin(&mut out, request.extra.as_ref());
-    object.put_text("model", &request.model)?;
+    object.put_text_if_any("model", &request.model);
     object.put_list("models", &request.models)?;
     if !request.input.is_empty() && !request.token_input.is_empty() {
         return Err(BadField::new("token_input", "cannot be given together with input"));

@@ -9,7 +9,7 @@ use trunkline_proto::inference::v1::{
     ToolCall, message,
 };
 
-use super::members::{self, Left, Members, Read};
+use super::members::{self, Left, Members};
 use super::{Undecodable, base64};
 
 /// Reads a chat completion. `generation_id` and `decision` stay unset: they
@@ -19,8 +19,7 @@ use super::{Undecodable, base64};
 /// [`Undecodable`] when the body is not a JSON object, or its choices are not
 /// objects.
 pub fn chat(body: &[u8]) -> Result<ChatResponse, Undecodable> {
-    let Read(answer) = serde_json::from_slice(body)?;
-    Ok(answer)
+    members::read(body)
 }
 
 /// Reads an embedding answer, with vectors as lists or as base64. Leaves
@@ -29,8 +28,7 @@ pub fn chat(body: &[u8]) -> Result<ChatResponse, Undecodable> {
 /// # Errors
 /// [`Undecodable`] when the body is not a JSON object, or its vectors are none.
 pub fn embed(body: &[u8]) -> Result<EmbedResponse, Undecodable> {
-    let Read(answer) = serde_json::from_slice(body)?;
-    Ok(answer)
+    members::read(body)
 }
 
 impl Members for ChatResponse {

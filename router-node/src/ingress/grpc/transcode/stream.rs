@@ -1,11 +1,9 @@
 //! Streamed answers: the data of one server-sent event → gRPC message. Keeps
 //! no state between events and joins no pieces.
 
-use serde_json::from_slice;
 use trunkline_proto::inference::v1::ChatStreamResponse;
 
-use super::Undecodable;
-use super::members::Read;
+use super::{Undecodable, members};
 
 /// The data that ends a stream.
 const DONE: &[u8] = b"[DONE]";
@@ -21,8 +19,7 @@ pub fn chunk(data: &[u8]) -> Result<Option<ChatStreamResponse>, Undecodable> {
     if data.is_empty() || data == DONE {
         return Ok(None);
     }
-    let Read(event) = from_slice(data)?;
-    Ok(Some(event))
+    members::read(data).map(Some)
 }
 
 #[cfg(test)]

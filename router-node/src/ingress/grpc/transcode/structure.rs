@@ -8,6 +8,7 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use trunkline_wire::fields::push_text_bytes;
 
 use super::{BadField, number};
 
@@ -21,7 +22,7 @@ pub(super) fn write(value: &Struct, out: &mut Vec<u8>) -> Result<(), BadField> {
     let mut before = b'{';
     for (name, value) in &value.fields {
         out.push(before);
-        text(name, out)?;
+        push_text_bytes(out, name);
         out.push(b':');
         write_value(value, out).map_err(|bad| bad.within(name))?;
         before = b',';
@@ -40,7 +41,7 @@ pub(super) fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), BadFie
         Some(Kind::BoolValue(true)) => out.extend_from_slice(b"true"),
         Some(Kind::BoolValue(false)) => out.extend_from_slice(b"false"),
         Some(Kind::NumberValue(given)) => number::write(*given, out)?,
-        Some(Kind::StringValue(given)) => text(given, out)?,
+        Some(Kind::StringValue(given)) => push_text_bytes(out, given),
         Some(Kind::StructValue(given)) => write(given, out)?,
         Some(Kind::ListValue(given)) => write_list(given, out)?,
     }
