@@ -5,6 +5,7 @@ mod connection;
 mod lifetime;
 mod limits;
 mod metered;
+mod offences;
 
 use std::fmt;
 use std::io;

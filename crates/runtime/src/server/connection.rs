@@ -1,10 +1,12 @@
 //! One connection from the first byte to the last: handshake, protocol, requests, farewell.
 //! It does not accept and does not decide when to end: it is told through two switches.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
@@ -16,12 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::metered::Metered;
+use super::metered::{Metered, is_flood};
+use super::offences::Offences;
 use super::{Handler, Peer, ServerLimits, ServerOptions, Strangers};
 use crate::tls::ServerTls;
 use crate::{BoxError, Shutdown, Spawner};
@@ -55,8 +58,18 @@ pub(super) struct Connector<M> {
     age_grace: Duration,
     spawner: Spawner,
     strangers: Strangers,
+    offences: Offences,
     leaving: Shutdown,
     cut: Shutdown,
+}
+
+/// One connection.
+struct Visit {
+    peer: SocketAddr,
+    /// Asks it to finish.
+    retire: Shutdown,
+    /// Whether its leaving without a word is no offence: it had another answer than errors.
+    welcome: Arc<AtomicBool>,
 }
 
 enum Protocol {
@@ -78,6 +91,7 @@ impl<M> Connector<M> {
             age_grace: limits.connection_age_grace,
             spawner,
             strangers,
+            offences: Offences::default(),
             leaving,
             cut: Shutdown::new(),
         }
@@ -102,66 +116,90 @@ impl<M> Connector<M> {
         M: Fn(&Peer) -> S,
         S: Handler,
     {
+        let visit = Visit { peer: address, retire, welcome: Arc::default() };
         let served = async {
             // Small writes leave at once: waiting for more costs a reader up to 40 ms.
             stream.set_nodelay(true)?;
             // The kernel counts also while a peer keeps its window shut, which no timer up here sees.
             SockRef::from(&stream).set_tcp_user_timeout(Some(self.stall_timeout))?;
             match &self.tls {
-                None => self.run_plain(stream, address, &retire).await,
+                None => self.run_plain(stream, &visit).await,
                 // Boxed: a task is as large as its largest state, and a handshake is large.
-                Some(tls) => Box::pin(self.run_tls(stream, address, tls, &retire)).await,
+                Some(tls) => Box::pin(self.run_tls(stream, tls, &visit)).await,
             }
         };
         if let Err(error) = served.await {
+            if is_offence(&error, &visit) {
+                self.offences.add(address.ip());
+            }
             tracing::debug!(peer = %address, %error, "connection ended");
         }
     }
 
-    async fn run_plain<S>(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        retire: &Shutdown,
-    ) -> Result<(), BoxError>
+    async fn run_plain<S>(&self, stream: TcpStream, visit: &Visit) -> Result<(), BoxError>
     where
         M: Fn(&Peer) -> S,
         S: Handler,
     {
-        let Some(protocol) = self.start(detect(&stream), retire).await? else { return Ok(()) };
-        let service = (self.make_service)(&Peer { address, certificate: None });
-        self.speak(protocol, stream, service, retire).await
+        let opening = async {
+            self.wait_for_turn(&stream, visit).await?;
+            detect(&stream).await
+        };
+        let Some(protocol) = self.start(opening, visit).await? else { return Ok(()) };
+        let service = (self.make_service)(&Peer { address: visit.peer, certificate: None });
+        self.speak(protocol, stream, service, visit).await
     }
 
     async fn run_tls<S>(
         &self,
         stream: TcpStream,
-        address: SocketAddr,
         tls: &ServerTls,
-        retire: &Shutdown,
+        visit: &Visit,
     ) -> Result<(), BoxError>
     where
         M: Fn(&Peer) -> S,
         S: Handler,
     {
-        let handshake = TlsAcceptor::from(tls.current()).accept(stream);
-        let opened = self.start(handshake, retire).await;
-        let opened = opened.inspect_err(|error| self.strangers.refused(address, error));
+        let handshake = async {
+            self.wait_for_turn(&stream, visit).await?;
+            let opened = TlsAcceptor::from(tls.current()).accept(stream).await;
+            // Whoever begins one has us sign; what it was that failed is all the same.
+            opened.inspect_err(|_| self.offences.add(visit.peer.ip()))
+        };
+        let opened = self.start(handshake, visit).await;
+        let opened = opened.inspect_err(|error| self.strangers.refused(visit.peer, error));
         let Some(stream) = opened? else { return Ok(()) };
         let (protocol, certificate) = negotiated(&stream);
-        let service = (self.make_service)(&Peer { address, certificate });
-        self.speak(protocol, stream, service, retire).await
+        let service = (self.make_service)(&Peer { address: visit.peer, certificate });
+        self.speak(protocol, stream, service, visit).await
+    }
+
+    /// Waits for the first byte, and somewhat longer where others from the same address just broke the rules.
+    async fn wait_for_turn(&self, stream: &TcpStream, visit: &Visit) -> io::Result<()> {
+        if stream.peek(&mut [0]).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let wait = self.offences.wait(visit.peer.ip());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        tokio::time::sleep(wait).await;
+        // Many a flood is sent and left: nothing of it need be read.
+        match stream.ready(Interest::READABLE).await?.is_read_closed() {
+            true => Err(io::ErrorKind::UnexpectedEof.into()),
+            false => Ok(()),
+        }
     }
 
     /// The opening of a connection, within its time. `None` when the server ends meanwhile.
     async fn start<T>(
         &self,
         opening: impl Future<Output = io::Result<T>>,
-        retire: &Shutdown,
+        visit: &Visit,
     ) -> Result<Option<T>, BoxError> {
         tokio::select! {
             opened = tokio::time::timeout(self.handshake_timeout, opening) => Ok(Some(opened??)),
-            () = retire.wait() => Ok(None),
+            () = visit.retire.wait() => Ok(None),
         }
     }
 
@@ -170,7 +208,7 @@ impl<M> Connector<M> {
         protocol: Protocol,
         io: I,
         service: S,
-        retire: &Shutdown,
+        visit: &Visit,
     ) -> Result<(), BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -178,6 +216,8 @@ impl<M> Connector<M> {
     {
         match protocol {
             Protocol::Http1 => {
+                // One call at a time, and callers who no longer want their answer have no other way than to leave.
+                visit.welcome.store(true, Ordering::Relaxed);
                 let leaving = self.leaving.clone();
                 let service = service_fn(move |request: Request<Incoming>| {
                     let leaving = leaving.clone();
@@ -185,15 +225,18 @@ impl<M> Connector<M> {
                 });
                 let io = TokioIo::new(io);
                 let connection = Box::pin(self.http1.serve_connection(io, service));
-                self.finish(connection, retire).await?;
+                self.finish(connection, &visit.retire).await?;
             }
             Protocol::Http2 => {
+                let welcome = Arc::clone(&visit.welcome);
                 // Boxed: a stream's future is moved ten times on its way into its task, all nine kilobytes of it.
-                let service =
-                    service_fn(move |request: Request<Incoming>| Box::pin(service.call(request)));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let welcome = Arc::clone(&welcome);
+                    Box::pin(service.call(request).inspect_ok(move |answer| note(answer, &welcome)))
+                });
                 let io = TokioIo::new(Metered::new(io));
                 let connection = Box::pin(self.http2.serve_connection(io, service));
-                self.finish(connection, retire).await?;
+                self.finish(connection, &visit.retire).await?;
             }
         }
         Ok(())
@@ -223,6 +266,29 @@ impl<M> Connector<M> {
             () = self.cut.wait() => Ok(()),
             () = tokio::time::sleep(self.age_grace) => Ok(()),
         }
+    }
+}
+
+/// Notes that a caller is one: a flood is answered with errors, if at all.
+fn note<B>(answer: &Response<B>, welcome: &AtomicBool) {
+    // Over gRPC an error that comes at once is a success whose head says how it went.
+    if answer.status().is_success() && !answer.headers().contains_key("grpc-status") {
+        welcome.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a connection ended in a way that is worth a wait: it broke the rules of the protocol, or its peer was gone
+/// before it could be told so and had no answer but errors. A peer that is slow is no offender.
+fn is_offence(error: &BoxError, visit: &Visit) -> bool {
+    let Some(error) = error.downcast_ref::<hyper::Error>() else { return false };
+    if error.is_timeout() || error.is_user() {
+        return false;
+    }
+    match error.source().map(|source| source.downcast_ref::<io::Error>()) {
+        Some(Some(io)) => is_flood(io) || !visit.welcome.load(Ordering::Relaxed),
+        // What HTTP/2 itself says of a peer.
+        Some(None) => true,
+        None => error.is_parse(),
     }
 }
 
@@ -296,3 +362,6 @@ fn negotiated(
     let chain = session.peer_certificates().unwrap_or_default();
     (protocol, chain.first().map(|certificate| certificate.clone().into_owned()))
 }
+
+#[cfg(test)]
+mod tests;
