@@ -52,6 +52,7 @@ pub(super) struct Connector<M> {
     make_service: M,
     http1: http1::Builder,
     http2: http2::Builder<Spawner>,
+    streams: u32,
     tls: Option<Arc<ServerTls>>,
     handshake_timeout: Duration,
     stall_timeout: Duration,
@@ -85,6 +86,7 @@ impl<M> Connector<M> {
             make_service,
             http1: http1_builder(&limits),
             http2: http2_builder(&limits, spawner.clone()),
+            streams: limits.max_concurrent_streams,
             tls,
             handshake_timeout: limits.handshake_timeout,
             stall_timeout: limits.stall_timeout,
@@ -234,7 +236,7 @@ impl<M> Connector<M> {
                     let welcome = Arc::clone(&welcome);
                     Box::pin(service.call(request).inspect_ok(move |answer| note(answer, &welcome)))
                 });
-                let io = TokioIo::new(Metered::new(io));
+                let io = TokioIo::new(Metered::new(io, self.streams));
                 let connection = Box::pin(self.http2.serve_connection(io, service));
                 self.finish(connection, &visit.retire).await?;
             }

@@ -5,26 +5,27 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::connection::HTTP2_PREFACE;
 
-/// What a connection begins with, and has at most: a caller that gives up on all its calls at once, several times
-/// over, stays far below.
+/// What a connection begins with, and has at most, unless it may have more streams than usual: one that gives up on
+/// all of them at once, twice over, has to stay within.
 const BALANCE_MAX: u32 = 2_000;
-/// What comes back in a second: a ping for each millisecond, which no caller needs.
+/// What comes back in a second: a ping for each second millisecond, which no caller needs.
 const PER_SECOND: u32 = 1_000;
 /// What a call brings along: its caller may send some frames for each, such as window updates and a ping.
 const PER_CALL: u32 = 4;
 /// What each frame of an answer brings along: it is acknowledged by two window updates, and may be measured by a
 /// ping. What we answer to pings and settings brings nothing, or a peer that reads would never come to an end.
 const PER_ANSWER: u32 = 8;
-/// A reset costs more than its call brought along, for the call was begun: 200 calls may be given up at once, and
-/// 100 in each second, beside those that were answered.
-const RESET_COST: u32 = PER_CALL + 10;
+/// A call that is given up was begun all the same: 200 may be at once, and 100 in each second, beside those that were
+/// answered.
+const RESET_COST: u32 = 10;
+/// Pings and settings want an answer.
+const ANSWERED_COST: u32 = 2;
 /// Frames after which others have their turn.
 const FRAMES_PER_TURN: u32 = 64;
 /// Data in smaller pieces carries next to nothing.
@@ -39,6 +40,8 @@ const HEAD_BYTES: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 
 /// A stream that counts the frames that it reads. It begins with the preface of HTTP/2.
 pub(super) struct Metered<I> {
@@ -46,16 +49,27 @@ pub(super) struct Metered<I> {
     frames: Frames,
     answers: Frames,
     balance: u32,
+    balance_max: u32,
     /// When what comes back was last added.
-    filled: Option<Instant>,
+    filled: Instant,
     /// Frames since the connection last had nothing to read, or let others have their turn.
     turn: u32,
 }
 
 impl<I> Metered<I> {
-    pub(super) fn new(io: I) -> Self {
+    /// `streams` is how many the peer may have open at once.
+    pub(super) fn new(io: I, streams: u32) -> Self {
+        let balance_max = streams.saturating_mul(2 * RESET_COST).max(BALANCE_MAX);
         let (frames, answers) = (Frames::after(HTTP2_PREFACE.len()), Frames::after(0));
-        Self { io, frames, answers, balance: BALANCE_MAX, filled: None, turn: 0 }
+        Self {
+            io,
+            frames,
+            answers,
+            balance: balance_max,
+            balance_max,
+            filled: Instant::now(),
+            turn: 0,
+        }
     }
 
     fn take_in(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -66,6 +80,7 @@ impl<I> Metered<I> {
                 HEADERS => self.bring(PER_CALL),
                 DATA if length >= DATA_MIN_BYTES => {}
                 RST_STREAM => self.pay(RESET_COST)?,
+                SETTINGS | PING => self.pay(ANSWERED_COST)?,
                 _ => self.pay(1)?,
             }
         }
@@ -82,15 +97,15 @@ impl<I> Metered<I> {
     }
 
     fn bring(&mut self, what: u32) {
-        self.balance = self.balance.saturating_add(what).min(BALANCE_MAX);
+        self.balance = self.balance.saturating_add(what).min(self.balance_max);
     }
 
     /// The clock is only read when the balance is used up, which no caller's ever is.
     fn pay(&mut self, cost: u32) -> io::Result<()> {
         if self.balance < cost {
             let now = Instant::now();
-            let since = self.filled.map_or(Duration::MAX, |filled| now - filled);
-            self.filled = Some(now);
+            let since = now.duration_since(self.filled);
+            self.filled = now;
             let back = since.as_micros().saturating_mul(PER_SECOND.into()) / 1_000_000;
             self.bring(u32::try_from(back).unwrap_or(u32::MAX));
         }
@@ -219,6 +234,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Metered<I> {
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
+    use std::time::Duration;
 
     use super::*;
 
@@ -229,7 +245,7 @@ mod tests {
     }
 
     fn begun() -> Metered<()> {
-        let mut metered = Metered::new(());
+        let mut metered = Metered::new((), 100);
         metered.take_in(HTTP2_PREFACE).unwrap();
         metered
     }
@@ -258,10 +274,22 @@ mod tests {
             let (mut metered, frame) = (begun(), frame(kind, length));
             let taken =
                 (0..=2 * BALANCE_MAX).take_while(|_| metered.take_in(&frame).is_ok()).count();
-            assert!((BALANCE_MAX..=2 * BALANCE_MAX).contains(&(taken as u32)), "{kind}: {taken}");
+            assert!((BALANCE_MAX / 2..=BALANCE_MAX).contains(&(taken as u32)), "{kind}: {taken}");
         }
         let (mut metered, call) = (begun(), [frame(1, 50), frame(3, 4)].concat());
         assert!((0..=2 * BALANCE_MAX).any(|_| metered.take_in(&call).is_err()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_may_give_up_on_all_its_calls() {
+        for streams in [1, 100, 10_000] {
+            let mut metered = Metered::new((), streams);
+            metered.take_in(HTTP2_PREFACE).unwrap();
+            for _ in 0..2 {
+                assert!((0..streams).all(|_| metered.take_in(&frame(1, 50)).is_ok()));
+                assert!((0..streams).all(|_| metered.take_in(&frame(3, 4)).is_ok()), "{streams}");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,14 +313,15 @@ mod tests {
         }
         for _ in 0..100 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert!((0..PER_SECOND).all(|_| metered.take_in(&frame(6, 8)).is_ok()), "a lively one");
+            let pings = PER_SECOND / ANSWERED_COST;
+            assert!((0..pings).all(|_| metered.take_in(&frame(6, 8)).is_ok()), "a lively one");
         }
     }
 
     #[test]
     fn others_have_their_turn_however_much_is_ready() {
         let stream = [HTTP2_PREFACE.to_vec(), frame(6, 8).repeat(640)].concat();
-        let (mut metered, mut piece) = (Metered::new(&stream[..]), [0; 17 * 16]);
+        let (mut metered, mut piece) = (Metered::new(&stream[..], 100), [0; 17 * 16]);
         let (mut turns, mut bytes, mut cx) = (0, 0, Context::from_waker(Waker::noop()));
         while bytes < stream.len() {
             let mut buffer = ReadBuf::new(&mut piece);
