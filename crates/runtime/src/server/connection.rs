@@ -1,11 +1,11 @@
 //! One connection from the first byte to the last: handshake, protocol, requests, farewell.
 //! It does not accept and does not decide when to end: it is told through two switches.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
@@ -17,13 +17,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::gathered::{Outgoing, gather};
-use super::metered::Metered;
+use super::metered::{Metered, is_flood};
+use super::offences::Offences;
+use super::turns::{Turns, Unsent};
 use super::{Handler, Peer, ServerLimits, ServerOptions, Strangers};
 use crate::tls::ServerTls;
 use crate::{BoxError, Shutdown, Spawner};
@@ -51,14 +53,25 @@ pub(super) struct Connector<M> {
     make_service: M,
     http1: http1::Builder,
     http2: http2::Builder<Spawner>,
+    streams: u32,
     tls: Option<Arc<ServerTls>>,
     handshake_timeout: Duration,
     stall_timeout: Duration,
     age_grace: Duration,
     spawner: Spawner,
     strangers: Strangers,
+    offences: Offences,
     leaving: Shutdown,
     cut: Shutdown,
+}
+
+/// One connection.
+struct Visit {
+    peer: SocketAddr,
+    /// Asks it to finish.
+    retire: Shutdown,
+    /// Whether its leaving without a word is no offence: it had another answer than errors.
+    welcome: Arc<AtomicBool>,
 }
 
 enum Protocol {
@@ -74,12 +87,14 @@ impl<M> Connector<M> {
             make_service,
             http1: http1_builder(&limits),
             http2: http2_builder(&limits, spawner.clone()),
+            streams: limits.max_concurrent_streams,
             tls,
             handshake_timeout: limits.handshake_timeout,
             stall_timeout: limits.stall_timeout,
             age_grace: limits.connection_age_grace,
             spawner,
             strangers,
+            offences: Offences::default(),
             leaving,
             cut: Shutdown::new(),
         }
@@ -104,66 +119,90 @@ impl<M> Connector<M> {
         M: Fn(&Peer) -> S,
         S: Handler,
     {
+        let visit = Visit { peer: address, retire, welcome: Arc::default() };
         let served = async {
             // Small writes leave at once: waiting for more costs a reader up to 40 ms.
             stream.set_nodelay(true)?;
             // The kernel counts also while a peer keeps its window shut, which no timer up here sees.
             SockRef::from(&stream).set_tcp_user_timeout(Some(self.stall_timeout))?;
             match &self.tls {
-                None => self.run_plain(stream, address, &retire).await,
+                None => self.run_plain(stream, &visit).await,
                 // Boxed: a task is as large as its largest state, and a handshake is large.
-                Some(tls) => Box::pin(self.run_tls(stream, address, tls, &retire)).await,
+                Some(tls) => Box::pin(self.run_tls(stream, tls, &visit)).await,
             }
         };
         if let Err(error) = served.await {
+            if is_offence(&error, &visit) {
+                self.offences.add(address.ip());
+            }
             tracing::debug!(peer = %address, %error, "connection ended");
         }
     }
 
-    async fn run_plain<S>(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        retire: &Shutdown,
-    ) -> Result<(), BoxError>
+    async fn run_plain<S>(&self, stream: TcpStream, visit: &Visit) -> Result<(), BoxError>
     where
         M: Fn(&Peer) -> S,
         S: Handler,
     {
-        let Some(protocol) = self.start(detect(&stream), retire).await? else { return Ok(()) };
-        let service = (self.make_service)(&Peer { address, certificate: None });
-        self.speak(protocol, stream, service, retire).await
+        let opening = async {
+            self.wait_for_turn(&stream, visit).await?;
+            detect(&stream).await
+        };
+        let Some(protocol) = self.start(opening, visit).await? else { return Ok(()) };
+        let service = (self.make_service)(&Peer { address: visit.peer, certificate: None });
+        self.speak(protocol, stream, service, visit).await
     }
 
     async fn run_tls<S>(
         &self,
         stream: TcpStream,
-        address: SocketAddr,
         tls: &ServerTls,
-        retire: &Shutdown,
+        visit: &Visit,
     ) -> Result<(), BoxError>
     where
         M: Fn(&Peer) -> S,
         S: Handler,
     {
-        let handshake = TlsAcceptor::from(tls.current()).accept(stream);
-        let opened = self.start(handshake, retire).await;
-        let opened = opened.inspect_err(|error| self.strangers.refused(address, error));
+        let handshake = async {
+            self.wait_for_turn(&stream, visit).await?;
+            let opened = TlsAcceptor::from(tls.current()).accept(stream).await;
+            // Whoever begins one has us sign; what it was that failed is all the same.
+            opened.inspect_err(|_| self.offences.add(visit.peer.ip()))
+        };
+        let opened = self.start(handshake, visit).await;
+        let opened = opened.inspect_err(|error| self.strangers.refused(visit.peer, error));
         let Some(stream) = opened? else { return Ok(()) };
         let (protocol, certificate) = negotiated(&stream);
-        let service = (self.make_service)(&Peer { address, certificate });
-        self.speak(protocol, stream, service, retire).await
+        let service = (self.make_service)(&Peer { address: visit.peer, certificate });
+        self.speak(protocol, stream, service, visit).await
+    }
+
+    /// Waits for the first byte, and somewhat longer where others from the same address just broke the rules.
+    async fn wait_for_turn(&self, stream: &TcpStream, visit: &Visit) -> io::Result<()> {
+        if stream.peek(&mut [0]).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let wait = self.offences.wait(visit.peer.ip());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        tokio::time::sleep(wait).await;
+        // Many a flood is sent and left: nothing of it need be read.
+        match stream.ready(Interest::READABLE).await?.is_read_closed() {
+            true => Err(io::ErrorKind::UnexpectedEof.into()),
+            false => Ok(()),
+        }
     }
 
     /// The opening of a connection, within its time. `None` when the server ends meanwhile.
     async fn start<T>(
         &self,
         opening: impl Future<Output = io::Result<T>>,
-        retire: &Shutdown,
+        visit: &Visit,
     ) -> Result<Option<T>, BoxError> {
         tokio::select! {
             opened = tokio::time::timeout(self.handshake_timeout, opening) => Ok(Some(opened??)),
-            () = retire.wait() => Ok(None),
+            () = visit.retire.wait() => Ok(None),
         }
     }
 
@@ -172,7 +211,7 @@ impl<M> Connector<M> {
         protocol: Protocol,
         io: I,
         service: S,
-        retire: &Shutdown,
+        visit: &Visit,
     ) -> Result<(), BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -180,22 +219,27 @@ impl<M> Connector<M> {
     {
         match protocol {
             Protocol::Http1 => {
+                // One call at a time, and callers who no longer want their answer have no other way than to leave.
+                visit.welcome.store(true, Ordering::Relaxed);
                 let leaving = self.leaving.clone();
                 let service = service_fn(move |request: Request<Incoming>| {
                     let leaving = leaving.clone();
                     service.call(request).map_ok(move |answer| farewell(answer, &leaving))
                 });
                 let connection = Box::pin(self.http1.serve_connection(TokioIo::new(io), service));
-                self.finish(Turns::new(connection, None::<Outgoing<I>>), retire).await
+                self.finish(Turns::new(connection, None::<Outgoing<I>>), &visit.retire).await
             }
             Protocol::Http2 => {
+                let welcome = Arc::clone(&visit.welcome);
                 // Boxed: a stream's future is moved ten times on its way into its task, all nine kilobytes of it.
-                let service =
-                    service_fn(move |request: Request<Incoming>| Box::pin(service.call(request)));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let welcome = Arc::clone(&welcome);
+                    Box::pin(service.call(request).inspect_ok(move |answer| note(answer, &welcome)))
+                });
                 let (io, outgoing) = gather(io);
-                let io = TokioIo::new(Metered::new(io));
+                let io = TokioIo::new(Metered::new(io, self.streams));
                 let connection = Box::pin(self.http2.serve_connection(io, service));
-                self.finish(Turns::new(connection, Some(outgoing)), retire).await
+                self.finish(Turns::new(connection, Some(outgoing)), &visit.retire).await
             }
         }
     }
@@ -221,53 +265,30 @@ impl<M> Connector<M> {
     }
 }
 
-/// A connection's turns. At the end of each one, what it wrote is sent.
-///
-/// It is boxed, once: as a part of the task it would be kept several times over, one copy for each function that it
-/// passes through.
-struct Turns<C: Future, I> {
-    connection: Pin<Box<C>>,
-    /// Where what it wrote waits, if it does.
-    outgoing: Option<Outgoing<I>>,
-    /// What the connection ended with, while its last words are on their way.
-    ended: Option<C::Output>,
-}
-
-impl<C: GracefulConnection, I> Turns<C, I> {
-    fn new(connection: Pin<Box<C>>, outgoing: Option<Outgoing<I>>) -> Self {
-        Self { connection, outgoing, ended: None }
-    }
-
-    /// Lets the connection finish what it has, and take nothing more.
-    fn last_calls(&mut self) {
-        if self.ended.is_none() {
-            self.connection.as_mut().graceful_shutdown();
-        }
+/// Notes that a caller is one: a flood is answered with errors, if at all.
+fn note<B>(answer: &Response<B>, welcome: &AtomicBool) {
+    // Over gRPC an error that comes at once is a success whose head says how it went.
+    if answer.status().is_success() && !answer.headers().contains_key("grpc-status") {
+        welcome.store(true, Ordering::Relaxed);
     }
 }
 
-impl<C, I> Future for Turns<C, I>
-where
-    C: GracefulConnection,
-    C::Error: Into<BoxError> + Unpin,
-    I: AsyncWrite + Unpin,
-{
-    type Output = Result<(), BoxError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if this.ended.is_none()
-            && let Poll::Ready(ended) = this.connection.as_mut().poll(cx)
-        {
-            this.ended = Some(ended);
-        }
-        if let Some(outgoing) = &mut this.outgoing {
-            ready!(outgoing.poll_send(cx))?;
-        }
-        match this.ended.take() {
-            Some(ended) => Poll::Ready(ended.map_err(Into::into)),
-            None => Poll::Pending,
-        }
+/// Whether a connection ended in a way that is worth a wait: it broke the rules of the protocol, or its peer was gone
+/// before it could be told so and had no answer but errors. A peer that is slow is no offender.
+fn is_offence(error: &BoxError, visit: &Visit) -> bool {
+    let welcome = visit.welcome.load(Ordering::Relaxed);
+    if error.is::<Unsent>() {
+        return !welcome;
+    }
+    let Some(error) = error.downcast_ref::<hyper::Error>() else { return false };
+    if error.is_timeout() || error.is_user() {
+        return false;
+    }
+    match error.source().map(|source| source.downcast_ref::<io::Error>()) {
+        Some(Some(io)) => is_flood(io) || !welcome,
+        // What HTTP/2 itself says of a peer.
+        Some(None) => true,
+        None => error.is_parse(),
     }
 }
 
@@ -341,3 +362,6 @@ fn negotiated(
     let chain = session.peer_certificates().unwrap_or_default();
     (protocol, chain.first().map(|certificate| certificate.clone().into_owned()))
 }
+
+#[cfg(test)]
+mod tests;
