@@ -160,9 +160,12 @@ impl Bench {
             let crowded = self.calm().await;
             rss = rss.max(resident(self.router.process.id()));
             drop(held);
-            let _held = hold(self.sink, connections).await?;
+            let held = hold(self.sink, connections).await?;
             let round = [calm, crowded, self.calm().await];
             sums.iter_mut().zip(round).for_each(|(sum, more)| sum.add(more));
+            // The next calm is not to be the end of thousands of connections.
+            drop(held);
+            self.calm().await;
         }
         Ok(phase("idle", &sums, rss))
     }
