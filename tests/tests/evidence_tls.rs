@@ -5,10 +5,10 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tonic::Request;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
-use trunkline_proto::admin::v1::ExplainRequest;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
 use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
+use trunkline_proto::admin::v1::{ExplainRequest, ExplainResponse};
 use trunkline_proto::health::v1::health_evidence_service_client::HealthEvidenceServiceClient;
 use trunkline_tests::authority::Authority;
 use trunkline_tests::cluster::{Cluster, until};
@@ -65,20 +65,12 @@ async fn routers_that_want_certificates_find_each_others_records() {
     let cluster = cluster.start_unmeasured().await;
     let reply = cluster.routers[0].client().chat(&chat("m")).await;
 
-    let [cert, key] = authority.issue("operator").map(|path| std::fs::read(path).expect("a file"));
-    let ca = Certificate::from_pem(std::fs::read(authority.ca()).expect("a file"));
     let url = format!("https://{}", cluster.routers[1].admin);
-    let nameless = ClientTlsConfig::new().ca_certificate(ca);
-    let named = nameless.clone().identity(Identity::from_pem(cert, key));
+    let (nameless, named) = operators(&authority);
     let explain = async |tls: ClientTlsConfig| {
         let endpoint = Endpoint::from_shared(url.clone()).expect("an address");
-        let endpoint = endpoint.tls_config(tls).expect("TLS");
-        let generation_id = reply.head.generation().to_owned();
-        let mut request = Request::new(ExplainRequest { generation_id, only_here: false });
-        let bearer = format!("Bearer {}", router::KEY).parse().expect("a key is visible text");
-        request.metadata_mut().insert("authorization", bearer);
-        let mut client = AdminServiceClient::new(endpoint.connect_lazy());
-        client.explain(request).await.map(|found| found.into_inner())
+        let channel = endpoint.tls_config(tls).expect("TLS").connect_lazy();
+        explained(channel, reply.head.generation()).await
     };
     until("the other router's record is found", async || {
         let found = explain(named.clone()).await.ok();
@@ -88,6 +80,23 @@ async fn routers_that_want_certificates_find_each_others_records() {
     })
     .await;
     assert!(explain(nameless).await.is_err(), "somebody without a certificate was let in");
+}
+
+/// How an operator without a certificate speaks to a router, and one with.
+fn operators(authority: &Authority) -> (ClientTlsConfig, ClientTlsConfig) {
+    let [cert, key] = authority.issue("operator").map(|path| std::fs::read(path).expect("a file"));
+    let ca = Certificate::from_pem(std::fs::read(authority.ca()).expect("a file"));
+    let nameless = ClientTlsConfig::new().ca_certificate(ca);
+    (nameless.clone(), nameless.identity(Identity::from_pem(cert, key)))
+}
+
+/// What a router explains of a call.
+async fn explained(channel: Channel, generation: &str) -> Result<ExplainResponse, Status> {
+    let asked = ExplainRequest { generation_id: generation.to_owned(), only_here: false };
+    let mut request = Request::new(asked);
+    let bearer = format!("Bearer {}", router::KEY).parse().expect("a key is visible text");
+    request.metadata_mut().insert("authorization", bearer);
+    AdminServiceClient::new(channel).explain(request).await.map(|found| found.into_inner())
 }
 
 /// What an operator with a certificate is told of a call by another router than the one that served it, where all
@@ -103,19 +112,12 @@ async fn explained_where_peers_are_called(peer_name: &str) -> Result<String, Str
     let cluster = cluster.start_unmeasured().await;
     let reply = cluster.routers[0].client().chat(&chat("m")).await;
 
-    let [cert, key] = authority.issue("operator").map(|path| std::fs::read(path).expect("a file"));
-    let ca = Certificate::from_pem(std::fs::read(authority.ca()).expect("a file"));
-    let tls = ClientTlsConfig::new().ca_certificate(ca).domain_name(HOST);
-    let tls = tls.identity(Identity::from_pem(cert, key));
+    let tls = operators(&authority).1.domain_name(HOST);
     let endpoint = Endpoint::from_shared(format!("https://{}", cluster.routers[1].admin));
     let channel = endpoint.expect("an address").tls_config(tls).expect("TLS").connect_lazy();
     let explain = async || {
-        let generation_id = reply.head.generation().to_owned();
-        let mut request = Request::new(ExplainRequest { generation_id, only_here: false });
-        let bearer = format!("Bearer {}", router::KEY).parse().expect("a key is visible text");
-        request.metadata_mut().insert("authorization", bearer);
-        let found = AdminServiceClient::new(channel.clone()).explain(request).await;
-        let found = found.map(|found| found.into_inner().generation.unwrap_or_default());
+        let found = explained(channel.clone(), reply.head.generation()).await;
+        let found = found.map(|found| found.generation.unwrap_or_default());
         found.map(|record| record.router_id).map_err(|status| status.message().to_owned())
     };
     // A router that does not know the other yet asks nobody.
