@@ -4,7 +4,7 @@
 
 mod lanes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ pub struct View {
     pub changed: u64,
     /// Everything up to this revision is in it: the snapshot's own, and then those that made no difference.
     pub applied: AtomicU64,
-    models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
+    models: Arc<HashMap<ModelId, Arc<ModelLoad>>>,
 }
 
 impl std::fmt::Debug for View {
@@ -136,7 +136,7 @@ struct Settled {
     looked_up: Instant,
     keyring: Arc<Keyring>,
     lanes: Arc<[Arc<Lane>]>,
-    models: Arc<BTreeMap<ModelId, Arc<ModelLoad>>>,
+    models: Arc<HashMap<ModelId, Arc<ModelLoad>>>,
     drained: Arc<[Scope]>,
     timed_drains: Arc<[Drain]>,
 }

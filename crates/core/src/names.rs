@@ -41,11 +41,15 @@ pub fn resolve<'a>(
 ) -> Result<Asked, Refused<'a>> {
     let mut asked = Asked::default();
     for name in names {
-        let (name, suffix) = split_suffix(name, snapshot);
-        asked.sort = asked.sort.or(suffix);
-        for model in chain_of(name, snapshot)? {
+        let Named { base, sort, stands_for } = named(name, snapshot);
+        asked.sort = asked.sort.or(sort);
+        let models = match stands_for.ok_or(Refused::Unknown(base))? {
+            Resolved::Route(route) => &route.models,
+            Resolved::Model(model) => std::slice::from_ref(model),
+        };
+        for model in models {
             if !tenant.may_ask_for(model) {
-                return Err(Refused::NotAllowed(name));
+                return Err(Refused::NotAllowed(base));
             }
             if !asked.models.contains(model) {
                 asked.models.push(model.clone());
@@ -57,25 +61,25 @@ pub fn resolve<'a>(
 
 /// The name that was asked for, without the suffix that sorts.
 pub fn base<'a>(name: &'a str, snapshot: &Snapshot) -> &'a str {
-    split_suffix(name, snapshot).0
+    named(name, snapshot).base
 }
 
-/// A suffix is one only when the whole name is not itself a model's.
-fn split_suffix<'a>(name: &'a str, snapshot: &Snapshot) -> (&'a str, Option<Sort>) {
-    if snapshot.resolve(name).is_some() {
-        return (name, None);
-    }
-    if let Some(base) = name.strip_suffix(NITRO) {
-        return (base, Some(Sort::Throughput));
-    }
-    name.strip_suffix(FLOOR).map_or((name, None), |base| (base, Some(Sort::Price)))
+/// A name, taken apart.
+struct Named<'a, 's> {
+    base: &'a str,
+    sort: Option<Sort>,
+    stands_for: Option<Resolved<'s>>,
 }
 
-fn chain_of<'a, 's>(name: &'a str, snapshot: &'s Snapshot) -> Result<&'s [ModelId], Refused<'a>> {
-    match snapshot.resolve(name) {
-        Some(Resolved::Route(route)) => Ok(&route.models),
-        Some(Resolved::Model(model)) => Ok(std::slice::from_ref(model)),
-        None => Err(Refused::Unknown(name)),
+/// A suffix is one only when the whole name does not stand for something itself.
+fn named<'a, 's>(name: &'a str, snapshot: &'s Snapshot) -> Named<'a, 's> {
+    let whole = snapshot.resolve(name);
+    let suffixes = [(NITRO, Sort::Throughput), (FLOOR, Sort::Price)];
+    let cut =
+        suffixes.into_iter().find_map(|(suffix, sort)| Some((name.strip_suffix(suffix)?, sort)));
+    match cut.filter(|_| whole.is_none()) {
+        Some((base, sort)) => Named { base, sort: Some(sort), stands_for: snapshot.resolve(base) },
+        None => Named { base: name, sort: None, stands_for: whole },
     }
 }
 

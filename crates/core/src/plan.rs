@@ -121,7 +121,10 @@ pub fn draw(
     let mut plan = Plan::default();
     for (stage, model) in facts.models.iter().enumerate() {
         let first = plan.candidates.len();
-        for endpoint in snapshot.endpoints_of(model) {
+        let endpoints = snapshot.endpoints_of(model);
+        // Plans are kept in records, as large as they are.
+        plan.candidates.reserve_exact(endpoints.len());
+        for endpoint in endpoints {
             let Some(state) = snapshot.endpoints.get(endpoint) else { continue };
             let excluded = exclusion(state, &snapshot.policy, tenant, facts);
             let load = local.load(endpoint);
@@ -208,6 +211,7 @@ impl Stage<'_> {
         let best = self.pool.iter().map(|e| e.rank).min();
         let bound = if best == Some(Rank::LastDitch) { 1 } else { most };
         let start = turns.len();
+        turns.reserve_exact(bound.min(self.pool.len()));
         while turns.len() - start < bound {
             let Some((at, reason)) = self.next(turns.get(start..).unwrap_or_default(), rng) else {
                 return;

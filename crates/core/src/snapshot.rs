@@ -1,6 +1,6 @@
 //! The immutable view one call is served from: policy, catalog, verdicts and weights at one revision.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -114,7 +114,8 @@ pub struct Snapshot {
     pub providers: Vec<Provider>,
     /// By (model, id), ascending.
     pub endpoints: Vec<EndpointState>,
-    models: BTreeMap<ModelId, Range<usize>>,
+    /// Every call looks its model up several times, so they are hashed.
+    models: HashMap<ModelId, Range<usize>>,
 }
 
 /// What a requested name stands for.
@@ -138,7 +139,7 @@ impl Snapshot {
         endpoints.sort_by(|a, b| {
             (&a.endpoint.model, a.endpoint.id).cmp(&(&b.endpoint.model, b.endpoint.id))
         });
-        let mut models: BTreeMap<ModelId, Range<usize>> = BTreeMap::new();
+        let mut models: HashMap<ModelId, Range<usize>> = HashMap::new();
         for (at, state) in endpoints.iter().enumerate() {
             models.entry(state.endpoint.model.clone()).or_insert(at..at).end = at + 1;
         }
@@ -160,7 +161,8 @@ impl Snapshot {
 
     /// The models of the catalog, ascending.
     pub fn models(&self) -> impl Iterator<Item = &ModelId> {
-        self.models.keys()
+        let served = self.endpoints.chunk_by(|a, b| a.endpoint.model == b.endpoint.model);
+        served.filter_map(|states| states.first()).map(|state| &state.endpoint.model)
     }
 
     /// The deadlines for calls that asked for `name`.
@@ -177,7 +179,7 @@ impl Snapshot {
 
     /// Up to `most` known names that look like `name`, nearest first.
     pub fn nearest_names(&self, name: &str, most: usize) -> Vec<String> {
-        let known = self.models.keys().map(ModelId::as_str);
+        let known = self.models().map(ModelId::as_str);
         nearest(name, known.chain(self.policy.routes.keys().map(String::as_str)), most)
     }
 }
