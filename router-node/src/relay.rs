@@ -230,7 +230,7 @@ impl Relay {
             lane.load.outcomes.streamed(self.chunks - 1, spread);
         }
         if let Some(held) = self.held.take() {
-            held.succeeded();
+            held.succeeded(Instant::now());
         }
         self.source = None;
         if let Some(record) = self.record.take() {
@@ -377,7 +377,10 @@ pub fn cost_details(settlement: &Settlement) -> [(&'static str, u64); 3] {
 }
 
 /// What an answer's `usage` says.
-pub fn usage_out<'a>(settlement: &Settlement, details: &'a [(&'a str, u64); 3]) -> UsageOut<'a> {
+pub fn usage_out<'a>(
+    settlement: &Settlement,
+    details: &'a [(&'static str, u64); 3],
+) -> UsageOut<'a> {
     let tokens = settlement.tokens;
     UsageOut {
         tokens: Usage {

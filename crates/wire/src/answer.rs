@@ -22,8 +22,6 @@ pub struct AnswerScan {
     pub model: Option<Range<usize>>,
     /// The tokens the provider reports.
     pub usage: Option<Usage>,
-    /// Where the value of `usage` lies, also when it is `null`.
-    pub usage_span: Option<Range<usize>>,
     /// Why the answer ended.
     pub finish_reason: Option<FinishReason>,
     /// Some choice says something (text, tool calls, refusal, reasoning, audio, images), or there is at
@@ -31,6 +29,7 @@ pub struct AnswerScan {
     pub content: bool,
     /// An error in spite of the 200.
     pub error: Option<ProviderError>,
+    usage_spot: Option<usage::Spot>,
     root: Root,
 }
 
@@ -68,14 +67,12 @@ pub fn scan_answer(operation: Operation, body: &[u8]) -> Result<AnswerScan, Unde
     scan.enter_object()?;
     found.root = Root { end: scan.position(), empty: true };
     while let Some(key) = scan.next_key()? {
-        scan.kind()?;
-        let start = scan.position();
         match &*key.name() {
             "id" => found.id = read_text(&mut scan)?,
             "model" => found.model = Some(scan.value()?),
             "usage" => {
-                found.usage = usage::read(&mut scan)?;
-                found.usage_span = Some(start..scan.position());
+                let (counts, spot) = usage::read(&mut scan)?;
+                (found.usage, found.usage_spot) = (counts, Some(spot));
             }
             "choices" if operation != Operation::Embedding => {
                 let choices = read_choices(&mut scan)?;
@@ -100,8 +97,9 @@ pub fn scan_answer(operation: Operation, body: &[u8]) -> Result<AnswerScan, Unde
 /// The provider's usage fields stay; a usage object is added when there is none.
 #[must_use]
 pub fn rewrite_answer(body: &Bytes, scan: &AnswerScan, model: &str, usage: &UsageOut<'_>) -> Bytes {
-    let AnswerScan { model: spot, usage_span, root, .. } = scan.clone();
-    splice(body, &Spots { model: spot, usage: usage_span, root }, model, Some(usage))
+    let AnswerScan { model: at, usage_spot, root, .. } = scan;
+    let spots = Spots { model: at.as_ref(), usage: usage_spot.as_ref(), root: *root };
+    splice(body, &spots, model, Some(usage))
 }
 
 /// What a provider's error response says: its `error`, or the fields beside where that should be.

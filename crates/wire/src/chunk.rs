@@ -32,8 +32,7 @@ pub struct ChunkScan {
     pub error: Option<ProviderError>,
     /// Where the value of `model` lies, quotes included.
     pub model: Option<Range<usize>>,
-    /// Where the value of `usage` lies, also when it is `null`.
-    pub usage_span: Option<Range<usize>>,
+    usage_spot: Option<usage::Spot>,
     root: Root,
 }
 
@@ -59,8 +58,6 @@ pub fn scan_chunk(data: &[u8]) -> Result<ChunkScan, Undecodable> {
     scan.enter_object()?;
     found.root = Root { end: scan.position(), empty: true };
     while let Some(key) = scan.next_key()? {
-        scan.kind()?;
-        let start = scan.position();
         match &*key.name() {
             "model" => found.model = Some(scan.value()?),
             "choices" => {
@@ -71,8 +68,8 @@ pub fn scan_chunk(data: &[u8]) -> Result<ChunkScan, Undecodable> {
                 found.error = found.error.or(choices.error);
             }
             "usage" => {
-                found.usage = usage::read(&mut scan)?;
-                found.usage_span = Some(start..scan.position());
+                let (counts, spot) = usage::read(&mut scan)?;
+                (found.usage, found.usage_spot) = (counts, Some(spot));
             }
             "error" => found.error = read_error(&mut scan)?.or(found.error),
             _ => scan.skip()?,
@@ -92,8 +89,9 @@ pub fn rewrite_chunk(
     model: &str,
     usage: Option<&UsageOut<'_>>,
 ) -> Bytes {
-    let ChunkScan { model: spot, usage_span, root, .. } = scan.clone();
-    splice(data, &Spots { model: spot, usage: usage_span, root }, model, usage)
+    let ChunkScan { model: at, usage_spot, root, .. } = scan;
+    let spots = Spots { model: at.as_ref(), usage: usage_spot.as_ref(), root: *root };
+    splice(data, &spots, model, usage)
 }
 
 /// A chunk of our own that carries the usage, for a stream whose provider sent none. `created_s` is in

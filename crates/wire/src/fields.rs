@@ -9,14 +9,19 @@ use crate::pico::{push_number, push_usd};
 pub struct Fields<'a> {
     text: &'a mut String,
     /// What stands before the next name.
-    before: char,
+    before: &'static str,
 }
+
+/// Before the first name.
+const FIRST: &str = "{\"";
+/// Before any other.
+const NEXT: &str = ",\"";
 
 impl<'a> Fields<'a> {
     /// Begins an object at the end of `text`.
     #[must_use]
     pub fn begin(text: &'a mut String) -> Self {
-        Self { text, before: '{' }
+        Self { text, before: FIRST }
     }
 
     /// A whole number.
@@ -42,6 +47,14 @@ impl<'a> Fields<'a> {
         push_text(self.value(name), text);
     }
 
+    /// A word of the program's own: plain, so it is not looked at.
+    pub fn word(&mut self, name: &'static str, word: &'static str) {
+        let to = self.value(name);
+        to.push('"');
+        to.push_str(word);
+        to.push('"');
+    }
+
     /// A text, or `null`.
     pub fn text_or_null(&mut self, name: &'static str, text: Option<&str>) {
         match text {
@@ -52,8 +65,7 @@ impl<'a> Fields<'a> {
 
     /// What comes after a name, to be written by the caller: one value of JSON.
     pub fn value(&mut self, name: &'static str) -> &mut String {
-        self.text.push(std::mem::replace(&mut self.before, ','));
-        self.text.push('"');
+        self.text.push_str(std::mem::replace(&mut self.before, NEXT));
         self.text.push_str(name);
         self.text.push_str("\":");
         self.text
@@ -61,7 +73,7 @@ impl<'a> Fields<'a> {
 
     /// Ends the object; without a field it is empty.
     pub fn end(self) {
-        if self.before == '{' {
+        if self.before == FIRST {
             self.text.push('{');
         }
         self.text.push('}');

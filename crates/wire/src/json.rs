@@ -231,6 +231,14 @@ impl<'a> Scanner<'a> {
         if !self.take(b'0') {
             self.digits()?;
         }
+        if matches!(self.byte(), Some(b'.' | b'e' | b'E')) {
+            self.fraction()?;
+        }
+        Ok(self.text.get(start..self.at).unwrap_or_default())
+    }
+
+    /// Consumes what follows a number's whole part.
+    fn fraction(&mut self) -> Result<(), Fault> {
         if self.take(b'.') {
             self.digits()?;
         }
@@ -240,7 +248,7 @@ impl<'a> Scanner<'a> {
             }
             self.digits()?;
         }
-        Ok(self.text.get(start..self.at).unwrap_or_default())
+        Ok(())
     }
 
     /// Consumes a string.
@@ -248,23 +256,31 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Result<Text<'a>, Fault> {
         self.expect(b'"', "expected a string")?;
         let start = self.at - 1;
-        let mut escaped = false;
+        self.at += plain_run(self.rest());
+        let escaped = self.byte() != Some(b'"');
+        if escaped {
+            self.escapes()?;
+        }
+        self.at += 1;
+        let quoted = self.text.get(start..self.at).unwrap_or_default();
+        Ok(Text { start, quoted, escaped })
+    }
+
+    /// Goes on to the end of a string that is not plain to its end.
+    #[cold]
+    fn escapes(&mut self) -> Result<(), Fault> {
         loop {
-            self.at += plain_run(self.rest());
             match self.byte() {
-                Some(b'"') => break,
+                Some(b'"') => return Ok(()),
                 Some(b'\\') => {
-                    escaped = true;
                     self.at += 1;
                     self.escape()?;
                 }
                 Some(_) => return Err(self.fault("a control character inside a string")),
                 None => return Err(self.fault("a string without an end")),
             }
+            self.at += plain_run(self.rest());
         }
-        self.at += 1;
-        let quoted = self.text.get(start..self.at).unwrap_or_default();
-        Ok(Text { start, quoted, escaped })
     }
 
     /// Checks that nothing but white space is left.

@@ -31,8 +31,12 @@ pub(crate) fn push_usd(text: &mut String, pico_usd: u64) {
 
 /// Appends a whole number.
 pub fn push_number(text: &mut String, number: u64) {
+    if let Ok(digit @ 0..=9) = u8::try_from(number) {
+        // Most numbers of a record are that small.
+        return text.push(char::from(b'0' + digit));
+    }
     let mut digits = [b'0'; MAX_DIGITS];
-    let used = write_digits(number, &mut digits).max(1);
+    let used = write_digits(number, &mut digits);
     push_digits(text, digits.get(MAX_DIGITS - used..).unwrap_or_default());
 }
 
@@ -52,8 +56,7 @@ fn write_digits(mut number: u64, digits: &mut [u8]) -> usize {
 }
 
 fn push_digits(text: &mut String, digits: &[u8]) {
-    // Digits are text.
-    text.push_str(std::str::from_utf8(digits).unwrap_or_default());
+    text.extend(digits.iter().copied().map(char::from));
 }
 
 /// The decimal number `text` times 10^`scale`, rounded down; the largest value when it does not fit.

@@ -1,5 +1,7 @@
 //! Token counts as providers report them. Not what a call costs: prices are applied elsewhere.
 
+use std::ops::Range;
+
 use crate::json::{Fault, Kind, Scanner};
 
 /// The tokens of one call. A count a provider does not report is zero.
@@ -27,18 +29,33 @@ pub struct UsageOut<'a> {
     /// What the call cost, in pico-USD.
     pub cost_pico_usd: u64,
     /// The parts of the cost by name, in pico-USD, as `cost_details` lists them.
-    pub cost_details: &'a [(&'a str, u64)],
+    pub cost_details: &'a [(&'static str, u64)],
 }
 
-/// Reads a `usage` value; `None` when it is not an object. A count of a strange type is skipped:
+/// Where a `usage` value lies, and what of it stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// The whole value, also when it is `null`.
+    pub(crate) span: Range<usize>,
+    /// Its members, from the first to the last; `None` when there are none, or one of them is ours to say.
+    pub(crate) kept: Option<Range<usize>>,
+}
+
+/// The members that are ours to say.
+pub(crate) fn is_ours(name: &str) -> bool {
+    matches!(name, "cost" | "cost_details")
+}
+
+/// Reads a `usage` value: its counts, if it is an object, and its place. A count of a strange type is skipped:
 /// accounting must not fail an answer.
-pub(crate) fn read(scan: &mut Scanner<'_>) -> Result<Option<Usage>, Fault> {
+pub(crate) fn read(scan: &mut Scanner<'_>) -> Result<(Option<Usage>, Spot), Fault> {
     if scan.kind()? != Kind::Object {
-        scan.skip()?;
-        return Ok(None);
+        return Ok((None, Spot { span: scan.value()?, kept: None }));
     }
     let mut usage = Usage::default();
-    let mut total = None;
+    let (mut total, mut ours) = (None, false);
+    let start = scan.position();
+    let mut members: Option<Range<usize>> = None;
     scan.enter_object()?;
     while let Some(key) = scan.next_key()? {
         match &*key.name() {
@@ -46,11 +63,17 @@ pub(crate) fn read(scan: &mut Scanner<'_>) -> Result<Option<Usage>, Fault> {
             "completion_tokens" => usage.completion_tokens = count(scan)?.unwrap_or(0),
             "total_tokens" => total = count(scan)?,
             "prompt_tokens_details" | "completion_tokens_details" => details(scan, &mut usage)?,
-            _ => scan.skip()?,
+            name => {
+                ours |= is_ours(name);
+                scan.skip()?;
+            }
         }
+        let first = members.map_or(key.span().start, |members| members.start);
+        members = Some(first..scan.position());
     }
     usage.total = total.unwrap_or(usage.prompt_tokens.saturating_add(usage.completion_tokens));
-    Ok(Some(usage))
+    let kept = members.filter(|_| !ours);
+    Ok((Some(usage), Spot { span: start..scan.position(), kept }))
 }
 
 fn details(scan: &mut Scanner<'_>, usage: &mut Usage) -> Result<(), Fault> {
@@ -84,7 +107,7 @@ mod tests {
     use super::{Scanner, Usage, read};
 
     fn usage(text: &str) -> Option<Usage> {
-        read(&mut Scanner::new(text.as_bytes()).unwrap()).unwrap()
+        read(&mut Scanner::new(text.as_bytes()).unwrap()).unwrap().0
     }
 
     #[test]

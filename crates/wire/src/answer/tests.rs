@@ -106,7 +106,7 @@ fn splices_model_and_cost() {
             r#"{ "x":[1.0], "model" : "m" ,"usage": {"prompt_tokens":1, "n":{"y":2} } , "z":"é"}"#
         ),
         format!(
-            r#"{{ "x":[1.0], "model" : "to" ,"usage": {{"prompt_tokens":1,"n":{{"y":2}},{ours} , "z":"é"}}"#
+            r#"{{ "x":[1.0], "model" : "to" ,"usage": {{"prompt_tokens":1, "n":{{"y":2}},{ours} , "z":"é"}}"#
         ),
     );
     assert_eq!(

@@ -2,19 +2,31 @@
 
 /// How many bytes from the front are plain string content: no quote, backslash or control character.
 ///
-/// The first word is looked at alone, because keys and ids are short; then four at a time, which the
+/// The first words are looked at one by one, because keys and ids are short; then four at a time, which the
 /// compiler turns into vector instructions, because prompts are long.
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    let Some((word, rest)) = bytes.split_first_chunk::<8>() else {
-        return plain_bytes(bytes);
-    };
-    let stop = stops(*word);
-    if stop != 0 {
-        return lane(stop);
+    let mut rest = bytes;
+    for at in 0..SHORT_WORDS {
+        let Some((word, after)) = rest.split_first_chunk::<8>() else {
+            return at * 8 + plain_bytes(rest);
+        };
+        let stop = stops(*word);
+        if stop != 0 {
+            return at * 8 + lane(stop);
+        }
+        rest = after;
     }
-    let (blocks, tail) = rest.as_chunks::<32>();
-    let mut run = word.len();
+    SHORT_WORDS * 8 + long_run(rest)
+}
+
+/// Words that are looked at one by one: names of members are seldom longer.
+const SHORT_WORDS: usize = 3;
+
+/// The same, for strings that have turned out to be long.
+fn long_run(bytes: &[u8]) -> usize {
+    let (blocks, tail) = bytes.as_chunks::<32>();
+    let mut run = 0;
     for block in blocks {
         let (words, _) = block.as_chunks::<8>();
         if words.iter().fold(0, |all, word| all | stops(*word)) != 0 {
