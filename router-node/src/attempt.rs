@@ -106,11 +106,12 @@ impl Course {
         };
         let mut previous = Vec::new();
         loop {
-            let Some(turn) = self.admitted_turn(&mut place) else {
+            let now = Instant::now();
+            let Some(turn) = self.admitted_turn(&mut place, now) else {
                 let rejection = self.all_ejected();
                 return Err(self.give_up(rejection));
             };
-            let failed = match self.try_turn(turn, &mut place).await {
+            let failed = match self.try_turn(turn, &mut place, now).await {
                 Ok(Yield::Whole(body, held)) => return Ok(self.deliver_whole(body, &held)),
                 Ok(Yield::Stream(stream, held)) => return Ok(self.deliver_stream(stream, held)),
                 Err(failed) => failed,
@@ -126,8 +127,8 @@ impl Course {
     }
 
     /// The turn at hand, or the next one whose endpoint this router's breaker lets a call to.
-    fn admitted_turn(&self, place: &mut Place) -> Option<Turn> {
-        let now = self.router.clock.now_ms();
+    fn admitted_turn(&self, place: &mut Place, now: Instant) -> Option<Turn> {
+        let now = self.router.clock.at(now);
         while let Some(turn) = self.plan.turns.get(place.turn) {
             let lane = self.view.lanes.get(turn.endpoint)?;
             let admitted = match lane.load.admission(now) {
@@ -151,8 +152,13 @@ impl Course {
         None
     }
 
-    async fn try_turn(&mut self, turn: Turn, place: &mut Place) -> Result<Yield, Failed> {
-        let now = self.router.clock.now_ms();
+    async fn try_turn(
+        &mut self,
+        turn: Turn,
+        place: &mut Place,
+        began: Instant,
+    ) -> Result<Yield, Failed> {
+        let now = self.router.clock.at(began);
         let lane = self.view.lanes.get(turn.endpoint).cloned();
         let found = lane.and_then(|lane| lane.target.clone().map(|target| (lane, target)));
         let Some((lane, target)) = found else {
@@ -175,24 +181,28 @@ impl Course {
         };
         let dropped = self.unsupported(turn.endpoint);
         let body = self.body_for(&target, &dropped);
-        let began = Instant::now();
         self.begin_attempt(&turn, credential, began, dropped);
         let call = Call {
             target: &target,
             operation: self.peek.operation,
             credential,
             body,
-            created: crate::ledger::unix_ms() / 1000,
+            created: self.record.read(|r| r.arrived_unix_ms / 1000).unwrap_or_default(),
             room: &lane.load.outcomes.room,
             trace: self.trace_for(&target),
         };
         let tried = self.ask(turn.endpoint, call, began).await;
-        self.end_attempt(began, tried.as_ref().err());
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(began);
+        self.end_attempt(took, tried.as_ref().err());
         match tried {
-            Ok(Asked::Whole(whole)) => Ok(Yield::Whole(whole, held)),
+            Ok(Asked::Whole(whole)) => {
+                held.succeeded(ended);
+                Ok(Yield::Whole(whole, held))
+            }
             Ok(Asked::Stream(stream)) => {
-                lane.meter.first_content(began.elapsed().as_secs_f64());
-                lane.load.outcomes.first_content(began.elapsed());
+                lane.meter.first_content(took.as_secs_f64());
+                lane.load.outcomes.first_content(took);
                 Ok(Yield::Stream(stream, held))
             }
             Err(failed) => {
@@ -304,6 +314,8 @@ impl Course {
         self.record.write(|r| {
             let began_ms = millis(began.saturating_duration_since(r.arrived));
             let (took_ms, failure, status) = (0, None, None);
+            // Most calls have one: the record is kept.
+            r.attempts.reserve_exact(1);
             r.attempts.push(Attempt {
                 endpoint,
                 credential,
@@ -316,10 +328,10 @@ impl Course {
         });
     }
 
-    fn end_attempt(&mut self, began: Instant, failed: Option<&Failed>) {
+    fn end_attempt(&mut self, took: Duration, failed: Option<&Failed>) {
         self.record.write(|r| {
             if let Some(attempt) = r.attempts.last_mut() {
-                attempt.took_ms = millis(began.elapsed());
+                attempt.took_ms = millis(took);
                 attempt.failure = failed.map(|f| f.failure.kind);
                 attempt.status = failed.and_then(|f| f.failure.status);
             }

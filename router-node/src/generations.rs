@@ -43,11 +43,18 @@ pub struct Generations {
     scenes: Arc<AtomicUsize>,
 }
 
-/// The oldest first.
-#[derive(Default)]
+/// The oldest first. A new record takes the place of the oldest one in the same memory: in memory of its own, it
+/// would take what calls have just used, and give back what long nobody has.
 struct Recent {
-    records: VecDeque<Arc<Kept>>,
+    records: VecDeque<Kept>,
     bytes: usize,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        // One more, for the newest comes before the oldest goes.
+        Self { records: VecDeque::with_capacity(KEPT + 1), bytes: 0 }
+    }
 }
 
 impl Generations {
@@ -62,23 +69,23 @@ impl Generations {
     }
 
     /// The newest records, at most so many, the oldest of them first.
-    pub fn newest(&self, most: usize) -> Vec<Arc<Kept>> {
+    pub fn newest(&self, most: usize) -> Vec<Kept> {
         let recent = self.recent();
         let skipped = recent.records.len().saturating_sub(most);
-        recent.records.iter().skip(skipped).map(Arc::clone).collect()
+        recent.records.iter().skip(skipped).cloned().collect()
     }
 
     /// It looks from the newest on: whoever asks asks soon.
-    fn kept(&self, id: &str) -> Option<Arc<Kept>> {
+    fn kept(&self, id: &str) -> Option<Kept> {
         let id = Uuid::parse_str(id).ok()?;
-        self.recent().records.iter().rev().find(|kept| kept.is(id)).map(Arc::clone)
+        self.recent().records.iter().rev().find(|kept| kept.is(id)).cloned()
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, kept: Arc<Kept>) {
+    fn keep(&self, kept: Kept) {
         let mut recent = self.recent();
         recent.bytes += kept.size();
         recent.records.push_back(kept);
@@ -169,7 +176,7 @@ impl Desk {
     async fn recall(&mut self) {
         let Some(journal) = &self.journal else { return };
         for kept in journal.recall(Arc::clone(&self.generations.scenes)).await {
-            self.generations.keep(Arc::new(kept));
+            self.generations.keep(kept);
         }
     }
 
@@ -185,7 +192,7 @@ impl Desk {
                 if let Some(spans) = &self.spans {
                     traces::tell(&record, spans);
                 }
-                let kept = Arc::new(Kept::new(record, &mut self.scenes));
+                let kept = Kept::new(*record, &mut self.scenes);
                 if let Some(journal) = &mut self.journal {
                     journal.add(&kept);
                 }

@@ -138,8 +138,8 @@ impl Ending {
 pub struct Record {
     /// The call's own id.
     pub generation: Uuid,
-    /// The caller's id for it, or ours.
-    pub request_id: String,
+    /// The caller's id for it; `None` where it is known by ours alone.
+    pub request_id: Option<Box<str>>,
     /// When it arrived.
     pub arrived: Instant,
     /// The same in milliseconds since 1970.
@@ -215,7 +215,7 @@ impl Ledger {
         let generation = self.ids.generation(arrived_unix_ms);
         let record = Record {
             generation,
-            request_id: request_id.map_or_else(|| generation.to_string(), str::to_owned),
+            request_id: request_id.map(Box::from),
             arrived: Instant::now(),
             arrived_unix_ms,
             operation,
@@ -280,6 +280,11 @@ impl Record {
     /// The endpoint of the last try.
     pub fn serving_endpoint(&self) -> Option<usize> {
         self.attempts.last().map(|attempt| attempt.endpoint)
+    }
+
+    /// The caller's id for it, or ours.
+    pub fn known_as(&self) -> String {
+        self.request_id.as_deref().map_or_else(|| self.generation.to_string(), str::to_owned)
     }
 
     /// Whether a span will tell of it.

@@ -130,7 +130,8 @@ fn prepare(
     let (router_permit, key_permit) = (router.admission.admit(most)?, KeyPermit::admit(&holder)?);
     let facts = facts_of(&peek, &view.snapshot, &holder.tenant, arrival.session.as_deref())?;
     let seed = router.ledger.seed();
-    let plan = Arc::new(draw(router, &view, &holder, &facts, seed));
+    let now = Instant::now();
+    let plan = Arc::new(draw(&view, &holder, &facts, seed, router.clock.at(now)));
     let model = facts.models.first().and_then(|m| view.model_load(m));
     let input_tokens = facts.input_tokens;
     let decision = Decision { view: Arc::clone(&view), plan: Arc::clone(&plan), seed, facts };
@@ -144,7 +145,8 @@ fn prepare(
     }
     let model = model.map(|load| load.begin_call());
     let permits = Permits { router: router_permit, key: key_permit, model };
-    Ok(Prepared { view, plan, seed, peek, permits, input_tokens, timeout: arrival.timeout })
+    let timeout = arrival.timeout;
+    Ok(Prepared { view, plan, seed, began: now, peek, permits, input_tokens, timeout })
 }
 
 /// The view of the policy that decides over a call: the one in force, but for a canary's share.
@@ -163,8 +165,8 @@ fn on_its_side(
 }
 
 /// Draws the plan of a call: pure, but for reading the local layer.
-pub fn draw(router: &Router, view: &View, holder: &KeyHolder, facts: &Facts, seed: u64) -> Plan {
-    let local = view.local(router.clock.now_ms());
+pub fn draw(view: &View, holder: &KeyHolder, facts: &Facts, seed: u64, now_ms: u64) -> Plan {
+    let local = view.local(now_ms);
     plan::draw(&view.snapshot, &holder.tenant, facts, &local, seed)
 }
 
@@ -198,6 +200,7 @@ struct Prepared {
     view: Arc<View>,
     plan: Arc<Plan>,
     seed: u64,
+    began: Instant,
     peek: Peek,
     permits: Permits,
     input_tokens: u64,
@@ -224,7 +227,7 @@ impl Prepared {
             peek: self.peek,
             release,
             timeouts,
-            deadline: Instant::now() + patience,
+            deadline: self.began + patience,
             input_tokens: self.input_tokens,
             record,
             permits: self.permits,

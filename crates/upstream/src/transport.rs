@@ -77,8 +77,8 @@ impl Transport {
     ///
     /// # Errors
     /// [`Failed`], whatever went wrong: connection, status, body or meaning.
-    pub async fn whole(&self, call: Call<'_>) -> Result<Whole, Failed> {
-        let response = self.send(&call).await?;
+    pub async fn whole(&self, mut call: Call<'_>) -> Result<Whole, Failed> {
+        let response = self.send(&mut call).await?;
         whole::read(response, &call).await.map_err(|failed| failed.without(&call.target.secrets))
     }
 
@@ -86,8 +86,8 @@ impl Transport {
     ///
     /// # Errors
     /// [`Failed`] for a connection or status failure, or when the answer is no event stream.
-    pub async fn stream(&self, call: Call<'_>) -> Result<EventStream, Failed> {
-        let response = self.send(&call).await?;
+    pub async fn stream(&self, mut call: Call<'_>) -> Result<EventStream, Failed> {
+        let response = self.send(&mut call).await?;
         EventStream::open(response, &call)
             .await
             .map_err(|failed| failed.without(&call.target.secrets))
@@ -111,7 +111,7 @@ impl Transport {
             .map_err(|_| Failed::new(FailureKind::Undecodable, "the model list is not readable"))
     }
 
-    async fn send(&self, call: &Call<'_>) -> Result<Response<Body>, Failed> {
+    async fn send(&self, call: &mut Call<'_>) -> Result<Response<Body>, Failed> {
         let mut request = Request::new(Full::new(body(call)?));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = call.target.path(call.operation).clone();
@@ -144,10 +144,10 @@ fn credential_headers(target: &Target, credential: usize) -> Result<http::Header
     headers.ok_or_else(|| Failed::new(FailureKind::Local, "no such credential"))
 }
 
-/// The request in the provider's own dialect.
-fn body(call: &Call<'_>) -> Result<Bytes, Failed> {
+/// The request in the provider's own dialect; it is sent once, so it is taken.
+fn body(call: &mut Call<'_>) -> Result<Bytes, Failed> {
     match (call.target.dialect, call.operation) {
-        (Dialect::OpenAi, _) => Ok(call.body.clone()),
+        (Dialect::OpenAi, _) => Ok(std::mem::take(&mut call.body)),
         (Dialect::Anthropic, Operation::Chat) => {
             let target = call.target;
             anthropic::request::to_messages(

@@ -14,7 +14,6 @@ use crate::relay::{Relay, Terms, cost_details, token_counts, usage_out};
 
 impl Course {
     pub(super) fn deliver_whole(mut self: Box<Self>, whole: Whole, held: &Held) -> Delivery {
-        held.succeeded();
         let (tokens, counted) = match whole.scan.usage {
             Some(usage) => (token_counts(usage), Counted::Provider),
             None => {

@@ -1,6 +1,7 @@
 //! What a call holds while it is served: its places among the calls at once, and its weight on an endpoint.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use trunkline_upstream::Failed;
 
@@ -44,10 +45,10 @@ impl Held {
         self.view.lanes.get(self.endpoint).map(Arc::as_ref)
     }
 
-    /// The try ended well.
-    pub fn succeeded(&self) {
+    /// The try ended well, just now.
+    pub fn succeeded(&self, ended: Instant) {
         if let Some(lane) = self.lane() {
-            lane.load.succeeded(self.router.clock.now_ms());
+            lane.load.succeeded(self.router.clock.at(ended));
             lane.meter.succeeded();
             self.router.evidence.succeeded(&lane.load.outcomes);
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use trunkline_core::facts::Facts;
-use trunkline_core::id::{EndpointId, KeyId};
+use trunkline_core::id::{EndpointId, KeyId, ModelId};
 use trunkline_core::impact::Past;
 use trunkline_core::plan::{Candidate, LocalLoad, Plan, Turn};
 use trunkline_core::policy::Tenant;
@@ -20,6 +20,7 @@ use super::scene::{Scene, Scenes};
 use crate::ledger::{Attempt, Counted, Decision, Record, Told};
 
 /// A record without its view.
+#[derive(Clone)]
 pub struct Kept {
     body: Body,
     pub(super) story: Option<Story>,
@@ -27,14 +28,16 @@ pub struct Kept {
 }
 
 /// Where a record comes from.
+#[derive(Clone)]
 enum Body {
-    /// From a call of this process.
-    Live(Box<Record>),
+    /// From a call of this process. In the place of what was asked for stands nothing where the decision tells it.
+    Live(Record),
     /// From the disk: told already, without its decision.
     Read(Box<Read>),
 }
 
 /// A record that an earlier process made.
+#[derive(Clone)]
 pub(super) struct Read {
     /// Its id.
     pub(super) id: Uuid,
@@ -68,7 +71,10 @@ pub struct Replayed {
 
 impl Kept {
     /// Lets go of the record's view, and of what only its spans tell.
-    pub(super) fn new(mut record: Box<Record>, scenes: &mut Scenes) -> Self {
+    ///
+    /// What is kept is in few pieces of memory: each is touched again when thousands of others came after it, at
+    /// the price of a call's whole plan.
+    pub(super) fn new(mut record: Record, scenes: &mut Scenes) -> Self {
         (record.trace, record.told) = (None, Told::default());
         let story = record.decision.take().map(|decision| Story::of(decision, scenes));
         if let Some(story) = &story {
@@ -76,10 +82,13 @@ impl Kept {
                 let place = story.scene.excerpt.place(attempt.endpoint);
                 attempt.endpoint = place.unwrap_or(usize::MAX);
             }
+            if story.asked() == record.model {
+                record.model = String::new();
+            }
         }
-        let texts = record.model.len() + record.request_id.len();
+        let texts = record.model.len() + record.request_id.as_ref().map_or(0, |id| id.len());
         let attempts = record.attempts.len() * size_of::<Attempt>();
-        let size = size_of::<Self>() + size_of::<Record>() + texts + attempts;
+        let size = size_of::<Self>() + texts + attempts;
         let size = size + story.as_ref().map_or(0, Story::size);
         Self { body: Body::Live(record), story, size }
     }
@@ -139,7 +148,7 @@ impl Kept {
         let (asked, tokens) = match &self.body {
             Body::Live(record) => {
                 let tokens = record.settlement.map(|s| (s.tokens.input, s.tokens.output));
-                (record.model.as_str(), tokens)
+                (asked(record, Some(story)), tokens)
             }
             Body::Read(read) => {
                 let told = &read.generation;
@@ -152,6 +161,14 @@ impl Kept {
     }
 }
 
+/// The name that was asked for.
+fn asked<'a>(record: &'a Record, story: Option<&'a Story>) -> &'a str {
+    match story {
+        Some(story) if record.model.is_empty() => story.asked(),
+        _ => &record.model,
+    }
+}
+
 fn told(record: &Record, story: Option<&Story>) -> Generation {
     let settled = record.settlement;
     let tokens = settled.map(|s| s.tokens).unwrap_or_default();
@@ -159,10 +176,10 @@ fn told(record: &Record, story: Option<&Story>) -> Generation {
     let served = served.and_then(|at| story?.scene.endpoint(at)).map(|(state, ..)| &state.endpoint);
     Generation {
         id: record.generation.to_string(),
-        request_id: record.request_id.clone(),
+        request_id: record.known_as(),
         key: record.key.as_ref().map(|k| k.tenant.key.shared()),
         operation: Cow::Borrowed(record.operation.name()),
-        requested_model: record.model.clone(),
+        requested_model: asked(record, story).to_owned(),
         model: served.map(|endpoint| endpoint.model.shared()),
         provider_name: served.map(|endpoint| endpoint.provider.shared()),
         created_ms: record.arrived_unix_ms,
@@ -192,6 +209,7 @@ pub fn decision_of(decision: Decision) -> GenerationDecision {
 }
 
 /// A decision, with all that it depends on besides who called. Positions are those of the scene.
+#[derive(Clone)]
 pub(super) struct Story {
     pub(super) revision: u64,
     pub(super) policy: Arc<str>,
@@ -215,6 +233,11 @@ impl Story {
             facts,
             seed,
         }
+    }
+
+    /// The name of the first model, which is what most calls ask for.
+    fn asked(&self) -> &str {
+        self.facts.models.first().map_or("", ModelId::as_str)
     }
 
     fn size(&self) -> usize {

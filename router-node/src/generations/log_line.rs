@@ -16,18 +16,17 @@ pub(super) fn write(record: &Record, to: &mut String) {
     let endpoint = record.serving_endpoint().and_then(|at| name_at(view?, at));
     let mut line = Fields::begin(to);
     line.number("timestamp_ms", record.arrived_unix_ms);
-    line.text("level", "INFO");
-    line.text("message", "call");
-    line.text(
-        "generation",
-        record.generation.hyphenated().encode_lower(&mut Uuid::encode_buffer()),
-    );
-    line.text("request_id", &record.request_id);
+    line.word("level", "INFO");
+    line.word("message", "call");
+    let mut room = Uuid::encode_buffer();
+    let generation: &str = record.generation.hyphenated().encode_lower(&mut room);
+    line.text("generation", generation);
+    line.text("request_id", record.request_id.as_deref().unwrap_or(generation));
     line.text_or_null("key", record.key.as_ref().map(|holder| holder.tenant.key.as_str()));
-    line.text("operation", record.operation.name());
+    line.word("operation", record.operation.name());
     line.text("model", &record.model);
     line.text_or_null("endpoint", endpoint);
-    line.text("outcome", record.ending.as_str());
+    line.word("outcome", record.ending.as_str());
     line.text_or_null("error_type", record.error.map(|error| error.row().name));
     line.number_or_null("revision", view.map(|view| view.snapshot.revision));
     write_attempts(record, view, line.value("attempts"));

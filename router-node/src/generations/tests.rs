@@ -140,7 +140,7 @@ fn the_oldest_go_when_there_are_too_many() {
     let kept = Generations::default();
     let scene = scene(1, &kept.scenes);
     let too_many = KEPT as u64 + 5;
-    (0..too_many).for_each(|seed| kept.keep(Arc::new(decided(seed, Arc::clone(&scene)))));
+    (0..too_many).for_each(|seed| kept.keep(decided(seed, Arc::clone(&scene))));
     assert_eq!(kept.newest(usize::MAX).len(), KEPT);
     assert!(kept.find(&id(4)).is_none() && kept.find(&id(5)).is_some());
     assert!(kept.explain(&id(too_many - 1)).unwrap().replayed.unwrap().identical);
@@ -159,7 +159,7 @@ fn large_scenes_count_and_leave_with_their_last_record() {
     assert_eq!(kept.scenes.load(Relaxed), 0, "nobody needs it any more");
     let more = 2 * (KEPT_BYTES / one) as u64;
     for seed in 0..more {
-        kept.keep(Arc::new(decided(seed, another())));
+        kept.keep(decided(seed, another()));
         let bytes = kept.recent().bytes + kept.scenes.load(Relaxed);
         assert!(bytes <= KEPT_BYTES, "{bytes}");
     }

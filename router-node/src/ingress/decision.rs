@@ -9,7 +9,7 @@ use crate::generations;
 use crate::ledger::Decision;
 
 /// Asks for the decision; any value but `0`.
-const EXPLAIN: &str = "x-trunkline-explain";
+const EXPLAIN: HeaderName = HeaderName::from_static("x-trunkline-explain");
 /// Has the decision as JSON, as `/v1/generation` has it.
 const DECISION: HeaderName = HeaderName::from_static("x-trunkline-decision");
 /// Clients and proxies take some 8 KiB of headers together; a longer decision is told without what was not

@@ -1,7 +1,10 @@
 //! The public port: which request goes where, and how an answer or an error becomes a response.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +17,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use trunkline_wire::error::{ErrorBody, ErrorType};
 use trunkline_wire::operation::Operation;
+use uuid::Uuid;
 
 use crate::canary::Decided;
 use crate::ingress::arriving::{self, Arriving, BODY_TIMEOUT, STRANGERS_BYTES, Sender};
@@ -40,6 +44,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_GENERATION_ID: HeaderName = HeaderName::from_static("x-trunkline-generation-id");
 const X_POLICY: HeaderName = HeaderName::from_static("x-trunkline-policy");
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+const X_TAGS: HeaderName = HeaderName::from_static("x-trunkline-tags");
+const X_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-trunkline-timeout-ms");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -112,7 +120,7 @@ impl Public {
             Ok(body) => body,
             Err(rejection) => {
                 record.failed(rejection.error_type);
-                return identified(router, error_response(&rejection), &ids);
+                return identified(router, error_response(&rejection), ids);
             }
         };
         let (explain, awaited) = decision::asked(&head.headers);
@@ -121,7 +129,7 @@ impl Public {
             body,
             credential: credential(&head.headers).cloned(),
             peer,
-            session: text(&head.headers, "x-session-id").map(str::to_owned),
+            session: text(&head.headers, &X_SESSION_ID).map(str::to_owned),
             tags: tags(&head.headers),
             timeout: timeout(&head.headers),
             decided: ids.decided.clone(),
@@ -137,7 +145,7 @@ impl Public {
         if let Some(awaited) = awaited {
             awaited.write(response.headers_mut());
         }
-        identified(router, response, &ids)
+        identified(router, response, ids)
     }
 
     /// The body, once it is in. Whom it is from is looked at before, where it is long: a stranger must not make
@@ -183,34 +191,40 @@ async fn page(
 }
 
 fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = text(headers, X_REQUEST_ID.as_str())?;
+    let id = text(headers, &X_REQUEST_ID)?;
     let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES;
     (fits && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 fn credential(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(AUTHORIZATION).or_else(|| headers.get("x-api-key"))
+    headers.get(AUTHORIZATION).or_else(|| headers.get(&X_API_KEY))
 }
 
 /// `feature=chat,stage=prod`; what does not read as a pair is left out: attribution must not fail a call.
 fn tags(headers: &HeaderMap) -> Vec<(String, String)> {
-    let Some(list) = text(headers, "x-trunkline-tags") else { return Vec::new() };
+    let Some(list) = text(headers, &X_TAGS) else { return Vec::new() };
     let pairs = list.split(',').filter_map(|pair| pair.split_once('='));
     pairs.take(MAX_TAGS).map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())).collect()
 }
 
 /// How long the caller will wait, in milliseconds.
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    text(headers, "x-trunkline-timeout-ms")?.parse().ok().map(Duration::from_millis)
+    text(headers, &X_TIMEOUT_MS)?.parse().ok().map(Duration::from_millis)
 }
 
 async fn read_body(body: Incoming, most: usize) -> Result<Bytes, Rejection> {
-    let limited = Limited::new(body, most).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, limited).await {
+    let mut collecting = pin!(Limited::new(body, most).collect());
+    // Most bodies came with their head: those need no timer.
+    let there = poll_fn(|cx| Poll::Ready(collecting.as_mut().poll(cx))).await;
+    let collected = match there {
+        Poll::Ready(collected) => Ok(collected),
+        Poll::Pending => tokio::time::timeout(BODY_TIMEOUT, collecting).await,
+    };
+    match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large(most)),
         Ok(Err(_)) => Err(reject(ErrorType::InvalidRequest, "the request's body broke off")),
@@ -285,9 +299,12 @@ struct Ids {
 
 impl Ids {
     fn of(router: &Router, record: &OpenRecord, request_id: Option<&str>) -> Self {
-        let text = record.read(|r| r.generation.to_string()).unwrap_or_default();
-        let own = HeaderValue::from_maybe_shared(Bytes::from(text));
-        let generation = own.unwrap_or(HeaderValue::from_static("unknown"));
+        let own = record.read(|r| {
+            HeaderValue::from_str(
+                r.generation.hyphenated().encode_lower(&mut Uuid::encode_buffer()),
+            )
+        });
+        let generation = own.and_then(Result::ok).unwrap_or(HeaderValue::from_static("unknown"));
         let request = request_id.and_then(|id| HeaderValue::from_str(id).ok());
         Self {
             request: request.unwrap_or_else(|| generation.clone()),
@@ -301,10 +318,10 @@ impl Ids {
     }
 }
 
-fn identified(router: &Router, mut response: Response<Payload>, ids: &Ids) -> Response<Payload> {
+fn identified(router: &Router, mut response: Response<Payload>, ids: Ids) -> Response<Payload> {
     let headers = response.headers_mut();
-    headers.insert(X_GENERATION_ID, ids.generation.clone());
-    headers.insert(X_REQUEST_ID, ids.request.clone());
+    headers.insert(X_GENERATION_ID, ids.generation);
+    headers.insert(X_REQUEST_ID, ids.request);
     headers.insert(X_POLICY, ids.decided.policy_header(router));
     response
 }

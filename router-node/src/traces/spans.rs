@@ -56,7 +56,7 @@ fn call(record: &Record, trace: &Trace) -> Span {
         add("gen_ai.request.stream", record.stream.into());
     }
     add("trunkline.generation.id", record.generation.to_string().as_str().into());
-    add("trunkline.request.id", record.request_id.as_str().into());
+    add("trunkline.request.id", record.known_as().as_str().into());
     add("trunkline.outcome", record.ending.as_str().into());
     add("trunkline.attempts", (record.attempts.len() as u64).into());
     if let Some(holder) = &record.key {

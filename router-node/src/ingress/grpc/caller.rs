@@ -89,7 +89,7 @@ pub struct Ids {
 impl Ids {
     /// The ids of a call whose record is open.
     pub fn of(router: &Router, record: &OpenRecord) -> Self {
-        let read = record.read(|r| (r.generation.to_string(), r.request_id.clone()));
+        let read = record.read(|r| (r.generation.to_string(), r.known_as()));
         let (generation, request) = read.unwrap_or_default();
         Self { generation, decided: Decided::of(router), request }
     }

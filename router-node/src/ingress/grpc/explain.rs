@@ -57,7 +57,7 @@ pub fn decide(
     facts: Facts,
     seed: u64,
 ) -> Decision {
-    let plan = Arc::new(pipeline::draw(router, view, holder, &facts, seed));
+    let plan = Arc::new(pipeline::draw(view, holder, &facts, seed, router.clock.now_ms()));
     let strategy = strategy_name(&view.snapshot, &facts).to_owned();
     let said = facts_message(&facts);
     let drawn = ledger::Decision { view: Arc::clone(view), plan, seed, facts };
