@@ -139,7 +139,13 @@ async fn a_name_that_turns_into_another_address_is_looked_at_each_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed() {
     let goal = Puppet::answering(&answer()).await;
-    for status in ["301 Moved Permanently", "307 Temporary Redirect", "308 Permanent Redirect"] {
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
         let location = format!(
             "HTTP/1.1 {status}\r\nlocation: {}/chat/completions\r\ncontent-length: 0\r\n\r\n",
             goal.base_url()
@@ -150,6 +156,24 @@ async fn redirects_are_not_followed() {
         let reply = router.client().chat(&chat("m")).await;
         assert!(reply.status() >= 500, "{status}: {}", reply.text());
         assert!(!puppet.asked().is_empty() && goal.asked().is_empty(), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_says_unasked_is_nobodys_answer() {
+    let unasked = answer().replace("\"hi\"", "\"planted\"");
+    let ambiguous = answer().replace("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n");
+    for (said, serves) in [(answer() + &unasked, true), (ambiguous + &unasked, false)] {
+        let puppet = Puppet::answering(&said).await;
+        let provider = provider("a", "m").await.at(&puppet.base_url());
+        let router = Setup::new(&[&provider]).start().await;
+        // Each call could be answered by what the one before it left behind.
+        for _ in 0..20 {
+            let reply = router.client().chat(&chat("m")).await;
+            assert_eq!(reply.status() == 200, serves, "{}", reply.text());
+            assert!(!serves || reply.content() == "hi", "{}", reply.text());
+        }
+        assert!(!puppet.asked().is_empty());
     }
 }
 
