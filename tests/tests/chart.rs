@@ -8,6 +8,8 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "a variable tells a test to write the page")]
 
+#[path = "chart/authority.rs"]
+mod authority;
 #[path = "chart/helm.rs"]
 mod helm;
 #[path = "chart/pod.rs"]
