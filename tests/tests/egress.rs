@@ -7,6 +7,10 @@ use std::fs;
 use serde_json::json;
 use sim_provider::{Fault, answer_text};
 use tokio::net::TcpListener;
+use trunkline_spec::observation::{ProberRecord, encode_prober};
+use trunkline_store::keys::PROBERS;
+use trunkline_store::{Store, Txn};
+use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::json::{PROMPT, chat, overlay};
 use trunkline_tests::names::Names;
 use trunkline_tests::operator::Operator;
@@ -134,6 +138,30 @@ async fn a_name_that_turns_into_another_address_is_looked_at_each_time() {
         "{:?}",
         names.connected()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prober_that_says_it_is_where_none_may_be_is_not_told_anything() {
+    let sim = provider("a", "m").await;
+    let cluster = Cluster::plan().probers(0).providers(&[&sim]).start_unmeasured().await;
+    let names = Names::leading(&[("liar.test", &["169.254.169.254"])]);
+    let setup = Setup::new(&[&sim]).etcd(&cluster.etcd.urls()).config(json!({"node_id": "wary"}));
+    let router = setup.environment(&names.environment()).start().await;
+    let store = cluster.etcd.store();
+    for (name, address) in
+        [("literal", "http://169.254.169.254"), ("named", "http://liar.test:9092")]
+    {
+        let (zone, address) = ("z".to_owned(), address.to_owned());
+        let record = ProberRecord { zone, address, ..ProberRecord::default() };
+        let written = Txn::new().put(&format!("{PROBERS}{name}"), encode_prober(&record));
+        store.commit(written).await.unwrap();
+        let words = ["the prober cannot be told", "metadata", &format!("\"{name}\"")];
+        let told = |line: &String| words.iter().all(|word| line.contains(word));
+        until(name, async || router.process.lines().iter().any(told)).await;
+    }
+    let connected = names.connected();
+    assert!(!connected.is_empty(), "connects are noted");
+    assert!(!connected.iter().any(|to| to.starts_with("169.254")), "{connected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
