@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use bootstrap::{BootstrapEtcdArgs, BootstrapVerb, DoctorArgs, EtcdArgs};
+pub use bootstrap::{BootstrapEtcdArgs, BootstrapVerb, DoctorArgs};
 pub use canary::{CanaryAbortArgs, CanaryArgs, CanaryPromoteArgs, CanaryVerb, Rule};
 pub use contexts::{ContextSetArgs, ContextVerb, ManArgs};
 pub use document::{
@@ -123,7 +123,7 @@ pub enum Verb {
     Dataflow(DataflowArgs),
     /// Wait until every router has applied a revision
     Wait(WaitArgs),
-    /// Look for what is wrong, and say what to do about it
+    /// Look for what is wrong, and say what to do about it; given etcd and a certificate of root, at its rights, too
     #[command(visible_alias = "check")]
     Doctor(DoctorArgs),
     /// Set up what a cluster needs before its first router starts

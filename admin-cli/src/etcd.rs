@@ -4,18 +4,19 @@
 use trunkline_store::access::{Administrator, Parts, Rights, Step};
 use trunkline_store::keys::Segment;
 use trunkline_store::port::Store;
-use trunkline_store::{ClientFiles, ClientTls, Etcd, EtcdOptions, StoreError};
+use trunkline_store::{ClientTls, Etcd, EtcdOptions, StoreError};
 
+pub use trunkline_store::EtcdFlags;
 pub use trunkline_store::port::Flaw;
 
 use crate::Failure;
-use crate::cli::{BootstrapEtcdArgs, EtcdArgs};
+use crate::cli::BootstrapEtcdArgs;
 
 /// Connects as an administrator.
 ///
 /// # Errors
 /// [`Failure::Usage`] for flags that make no sense, a file that cannot be used.
-pub fn administrator(args: &EtcdArgs) -> Result<Administrator, Failure> {
+pub fn administrator(args: &EtcdFlags) -> Result<Administrator, Failure> {
     Administrator::new(options(args)?).map_err(said)
 }
 
@@ -23,7 +24,7 @@ pub fn administrator(args: &EtcdArgs) -> Result<Administrator, Failure> {
 ///
 /// # Errors
 /// As for [`administrator`]; what keeps etcd from answering.
-pub async fn flaws(args: &EtcdArgs) -> Result<Vec<Flaw>, Failure> {
+pub async fn flaws(args: &EtcdFlags) -> Result<Vec<Flaw>, Failure> {
     let about = Etcd::new(options(args)?).map_err(said)?.about().await.map_err(said)?;
     let mut flaws = about.flaws();
     let of_rights = administrator(args)?.rights().await.map_err(said)?.flaws();
@@ -73,14 +74,12 @@ fn parts(args: &BootstrapEtcdArgs) -> Result<Parts, Failure> {
     })
 }
 
-fn options(args: &EtcdArgs) -> Result<EtcdOptions, Failure> {
+fn options(args: &EtcdFlags) -> Result<EtcdOptions, Failure> {
     let members = args.etcd_endpoints.clone();
     if members.is_empty() {
         return Err(Failure::Usage("say where etcd is: --etcd-endpoints URL,…".to_owned()));
     }
-    let identity = args.etcd_cert.clone().zip(args.etcd_key.clone());
-    let files = args.etcd_ca.clone().map(|ca| ClientFiles { ca, identity });
-    let tls = files.map(|files| ClientTls::load("etcd", files)).transpose();
+    let tls = args.tls().map(|files| ClientTls::load("etcd", files)).transpose();
     let tls = tls.map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(EtcdOptions { members, tls })
 }

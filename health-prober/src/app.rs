@@ -73,8 +73,8 @@ pub async fn process(cli: Cli) -> Result<(), BoxError> {
         None => None,
     };
     tracing::info!(ops = %listener.local_addr()?, evidence = config.address, "listening");
-    let tls = cli.etcd_tls().map(|files| ClientTls::load("etcd", files)).transpose()?;
-    let members = cli.etcd_endpoints.clone();
+    let tls = cli.etcd.tls().map(|files| ClientTls::load("etcd", files)).transpose()?;
+    let members = cli.etcd.etcd_endpoints.clone();
     let store = Arc::new(Etcd::new(EtcdOptions { members, tls: tls.clone() })?);
     let mut identities: Vec<Arc<dyn Renew>> = Vec::new();
     identities.extend(tls.map(|tls| tls as Arc<dyn Renew>));

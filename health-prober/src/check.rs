@@ -18,11 +18,11 @@ pub fn check(cli: &Cli) -> anyhow::Result<()> {
     if let Err(problems) = Tuning::read(cli) {
         mistakes.push(problems.to_string());
     }
-    let tls = cli.etcd_tls().map(|files| ClientTls::load("etcd", files)).transpose();
+    let tls = cli.etcd.tls().map(|files| ClientTls::load("etcd", files)).transpose();
     match tls {
         Err(error) => mistakes.push(format!("--etcd-ca, --etcd-cert, --etcd-key: {error}")),
         Ok(tls) => {
-            let members = cli.etcd_endpoints.clone();
+            let members = cli.etcd.etcd_endpoints.clone();
             if let Err(error) = Etcd::new(EtcdOptions { members, tls }) {
                 mistakes.push(format!("--etcd-endpoints: {error}"));
             }

@@ -11,7 +11,8 @@ use trunkline_core::catalog::SecretRef;
 use trunkline_core::id::{ProberId, Zone};
 use trunkline_core::money::PicoUsd;
 use trunkline_runtime::telemetry::LogFormat;
-use trunkline_runtime::tls::{ClientFiles, TlsFiles};
+use trunkline_runtime::tls::TlsFiles;
+use trunkline_store::EtcdFlags;
 use trunkline_store::keys::Segment;
 use trunkline_upstream::Credential;
 
@@ -69,6 +70,7 @@ impl fmt::Debug for ProberConfig {
 /// Trunkline's health prober: measures providers and publishes what it saw.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "health-prober", version)]
+#[command(mut_arg("etcd_endpoints", |endpoints| endpoints.required(true)))]
 pub struct Cli {
     /// The file of what may change while the prober runs: `log`, `controls`, `usd_per_endpoint_day`, `usd_per_day`;
     /// it is read again on SIGHUP
@@ -80,24 +82,9 @@ pub struct Cli {
     /// The failure domain this prober stands in
     #[arg(long, env = "TRUNKLINE_ZONE")]
     pub zone: String,
-    /// The etcd members, as URLs
-    #[arg(
-        long,
-        env = "TRUNKLINE_ETCD_ENDPOINTS",
-        value_name = "URL,…",
-        value_delimiter = ',',
-        required = true
-    )]
-    pub etcd_endpoints: Vec<String>,
-    /// Who signed etcd's certificates
-    #[arg(long, env = "TRUNKLINE_ETCD_CA", value_name = "FILE", requires = "etcd_cert")]
-    pub etcd_ca: Option<PathBuf>,
-    /// Our certificate to etcd; its common name is the etcd user
-    #[arg(long, env = "TRUNKLINE_ETCD_CERT", value_name = "FILE", requires = "etcd_key")]
-    pub etcd_cert: Option<PathBuf>,
-    /// The key of our certificate to etcd
-    #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires = "etcd_ca")]
-    pub etcd_key: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub etcd: EtcdFlags,
     /// The operations port: liveness, readiness, metrics
     #[arg(
         long,
@@ -229,12 +216,6 @@ impl Cli {
         let scheme = if port.tls.is_some() { "https" } else { "http" };
         self.address.clone().unwrap_or_else(|| format!("{scheme}://{bound}"))
     }
-
-    /// Who we are to the store; `None` for no TLS.
-    pub fn etcd_tls(&self) -> Option<ClientFiles> {
-        let identity = self.etcd_cert.clone().zip(self.etcd_key.clone());
-        self.etcd_ca.clone().map(|ca| ClientFiles { ca, identity })
-    }
 }
 
 fn usd(text: &str) -> Result<PicoUsd, String> {
@@ -289,7 +270,7 @@ mod tests {
         let config = cli.prober().unwrap();
         assert_eq!((config.id.as_str(), config.zone.as_str()), ("p1", "a"));
         assert_eq!((config.endpoint_daily, config.cluster_daily), (ENDPOINT_DAILY, CLUSTER_DAILY));
-        assert_eq!((cli.etcd_endpoints.len(), cli.etcd_tls()), (2, None));
+        assert_eq!((cli.etcd.etcd_endpoints.len(), cli.etcd.tls()), (2, None));
     }
 
     #[test]

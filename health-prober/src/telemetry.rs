@@ -40,6 +40,7 @@ const CERTIFICATE_EXPIRY: &str = "trunkline_prober_certificate_expiry_timestamp_
 const CERTIFICATE_RELOADS: &str = "trunkline_prober_certificate_reloads_total";
 const CONFIG_RELOADS: &str = "trunkline_prober_config_reloads_total";
 const CONFIG_SUCCESS: &str = "trunkline_prober_config_last_reload_success_timestamp_seconds";
+const CONFIG_SUCCESSFUL: &str = "trunkline_prober_config_last_reload_successful";
 
 /// All metrics of a prober. Every one has the prober's name for a label, because a development router runs
 /// several in one process.
@@ -148,6 +149,12 @@ pub const CATALOGUE: &[Metric] = &[
         Kind::Gauge,
         &["prober"],
         "When the configuration was last read without a mistake, in seconds since 1970.",
+    ),
+    Metric::new(
+        CONFIG_SUCCESSFUL,
+        Kind::Gauge,
+        &["prober"],
+        "Whether the configuration was right when it was last read: 1, or 0 after one that was refused.",
     ),
 ];
 
@@ -322,8 +329,11 @@ impl Telemetry {
 
     /// The configuration was read again.
     pub fn reloaded(&self, outcome: Reloaded) {
-        if outcome != Reloaded::Refused {
-            self.configuration_is_right();
+        match outcome {
+            Reloaded::Refused => {
+                gauge!(CONFIG_SUCCESSFUL, "prober" => self.prober.clone()).set(0.0);
+            }
+            Reloaded::Changed | Reloaded::Unchanged => self.configuration_is_right(),
         }
         self.count_reload(outcome, 1);
     }
@@ -336,6 +346,7 @@ impl Telemetry {
     fn configuration_is_right(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         gauge!(CONFIG_SUCCESS, "prober" => self.prober.clone()).set(now.as_secs_f64());
+        gauge!(CONFIG_SUCCESSFUL, "prober" => self.prober.clone()).set(1.0);
     }
 
     /// How the prober does, and how it votes.

@@ -9,6 +9,7 @@ pub mod board;
 mod line;
 pub mod link;
 pub mod local;
+mod way;
 
 pub mod reporter;
 

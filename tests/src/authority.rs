@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, SanType, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -90,20 +90,41 @@ impl Authority {
         }
     }
 
+    /// The same, but no authority signed it.
+    ///
+    /// # Panics
+    /// When there is no room for files.
+    #[must_use]
+    pub fn issue_self_signed(&self, name: &str) -> [PathBuf; 2] {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params(name).self_signed(&key).expect("a certificate");
+        self.place(name, &certificate, &key)
+    }
+
     fn issue_as(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> [PathBuf; 2] {
         let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let mut params = params(name);
         change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        self.place(name, &certificate, &key)
+    }
+
+    fn place(&self, name: &str, certificate: &Certificate, key: &KeyPair) -> [PathBuf; 2] {
         let paths = ["pem", "key"].map(|kind| self.folder.path().join(format!("{name}.{kind}")));
         let [certificate_file, key_file] = &paths;
         write(certificate_file, &certificate.pem());
         write(key_file, &key.serialize_pem());
         paths
     }
+}
+
+/// What a certificate for a part on this machine says.
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params
 }
 
 fn write(path: &Path, text: &str) {

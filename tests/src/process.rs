@@ -102,12 +102,20 @@ impl Process {
     ///
     /// # Panics
     /// When it does not end, or not well.
-    pub async fn end(mut self) -> Vec<String> {
+    pub async fn end(self) -> Vec<String> {
+        self.end_within(PATIENCE).await
+    }
+
+    /// As [`Process::end`], for one that may take so long.
+    ///
+    /// # Panics
+    /// When it does not end, or not well.
+    pub async fn end_within(mut self, patience: Duration) -> Vec<String> {
         self.signal(Signal::SIGTERM);
         // Its log ends when it does.
         let reader = self.reader.take().expect("a log that is read");
         let read = tokio::task::spawn_blocking(move || reader.join());
-        let read = timeout(PATIENCE, read).await;
+        let read = timeout(patience, read).await;
         let read = read.unwrap_or_else(|_| panic!("{} does not end when asked to", self.name));
         read.expect("the log was read").expect("the log was read");
         let status = self.child.wait().expect("a child can be waited for");

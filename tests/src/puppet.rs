@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use trunkline_runtime::tls::{ServerTls, TlsFiles};
 
 /// The provider. Dropping it ends it.
 pub struct Puppet {
@@ -21,6 +23,19 @@ impl Puppet {
     /// # Panics
     /// When there is no port.
     pub async fn answering(answer: &str) -> Self {
+        Self::start(answer, None).await
+    }
+
+    /// The same over TLS, by these files.
+    ///
+    /// # Panics
+    /// When there is no port, or the files are of no use.
+    pub async fn answering_over_tls(answer: &str, files: TlsFiles) -> Self {
+        let identity = ServerTls::load("puppet", files).expect("files that go together");
+        Self::start(answer, Some(TlsAcceptor::from(identity.current()))).await
+    }
+
+    async fn start(answer: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (asked, answer) = (Arc::default(), answer.to_owned());
@@ -29,7 +44,17 @@ impl Puppet {
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, Arc::clone(&kept), answer.clone()));
+                let (kept, answer, tls) = (Arc::clone(&kept), answer.clone(), tls.clone());
+                connections.spawn(async move {
+                    match tls {
+                        None => serve(socket, &kept, &answer).await,
+                        Some(tls) => {
+                            // A stranger is not served.
+                            let Ok(session) = tls.accept(socket).await else { return };
+                            serve(session, &kept, &answer).await;
+                        }
+                    }
+                });
             }
         });
         Self { address, asked, _serving: serving }
@@ -48,7 +73,10 @@ impl Puppet {
     }
 }
 
-async fn serve(mut socket: TcpStream, kept: Arc<Mutex<Vec<String>>>, answer: String) {
+async fn serve<S>(mut socket: S, kept: &Mutex<Vec<String>>, answer: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut unread = Vec::new();
     loop {
         // Counted in bytes: a body need not be text.

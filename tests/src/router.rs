@@ -197,6 +197,14 @@ impl Router {
         Log(self.process.end().await)
     }
 
+    /// As [`Router::stop`], for one that may take so long.
+    ///
+    /// # Panics
+    /// When it does not end, or not well.
+    pub async fn stop_within(self, patience: Duration) -> Log {
+        Log(self.process.end_within(patience).await)
+    }
+
     /// Sets keys in its configuration file, and tells it. Other keys stay as they are.
     ///
     /// # Panics

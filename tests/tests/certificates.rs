@@ -32,9 +32,13 @@ async fn whose_certificate_is_refused_and_why_is_told() {
     let late = etcd.authority.issue_expired("late");
     is_told(&ca, &late, "our certificate has expired", "late.pem").await;
     is_told(&ca, &strangers.issue("odd"), "our certificate", "odd.pem").await;
+    let own = etcd.authority.issue_self_signed("own");
+    is_told(&ca, &own, "our certificate", "own.pem").await;
     // etcd's, which it reads for every handshake.
     let others = strangers.ca();
     is_told(&others, &mine, "an authority that is not in", others.to_str().unwrap()).await;
+    let _ = etcd.authority.issue_self_signed("etcd");
+    is_told(&ca, &mine, "an authority that is not in", ca.to_str().unwrap()).await;
     let _ = etcd.authority.issue_expired("etcd");
     is_told(&ca, &mine, "its certificate expired", &etcd.url).await;
     let _ = etcd.authority.issue_for_elsewhere("etcd");

@@ -8,6 +8,8 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "a variable tells a test to write the page")]
 
+#[path = "chart/authority.rs"]
+mod authority;
 #[path = "chart/helm.rs"]
 mod helm;
 #[path = "chart/pod.rs"]
@@ -218,7 +220,7 @@ fn values_that_cannot_be_are_named() {
     let https = "etcd.endpoints=[\"https://etcd:2379\"]";
     let zone = "{\"name\":\"a\",\"routers\":1,\"probers\":1}";
     let twice = format!("zones=[{zone},{zone}]");
-    let sets: [(&[&str], &str); 11] = [
+    let sets: [(&[&str], &str); 12] = [
         (&[], "etcd.endpoints: name the members"),
         (&[trial, "etcd.endpoints=[\"http://etcd:2379\"]"], "etcd.trial.enabled:"),
         (&[https], "etcd.tls.router: https://etcd:2379 needs an identity"),
@@ -227,6 +229,7 @@ fn values_that_cannot_be_are_named() {
         (&[trial, "evidence.access=\"mtls\""], "evidence.tls.router:"),
         (&[trial, "admin.access=\"mtls\""], "admin.tls:"),
         (&[trial, "router.clientCa=true"], "router.clientCa:"),
+        (&[trial, "tracing.tls.secretName=\"x\""], "tracing.tls:"),
         (&[trial, "test.model=\"m\""], "test.keySecret:"),
         (&[trial, "router.autoscaling.minReplicas=30"], "router.autoscaling.minReplicas:"),
         (&[trial, &twice], "zones: a is there twice"),
@@ -273,14 +276,18 @@ fn each_zone_has_its_routers_and_probers() {
     assert_eq!(identity["secret"]["secretName"], "trunkline-evidence-c");
 }
 
+/// The configuration of a release's routers.
+fn router_config(release: &Rendered) -> Value {
+    let mut texts =
+        release.of("ConfigMap").filter_map(|map| map["data"]["trunkline.json"].as_str());
+    serde_json::from_str(texts.next().unwrap()).unwrap()
+}
+
 #[test]
 fn routers_ask_each_other_by_the_name_that_operators_use() {
     let config = |name: &str| {
         let release = Rendered::with(&variant(name));
-        let texts =
-            release.of("ConfigMap").filter_map(|map| map["data"]["trunkline.json"].as_str());
-        let configs: Vec<Value> = texts.map(|text| serde_json::from_str(text).unwrap()).collect();
-        (configs[0]["admin_tls"]["peer_name"].clone(), release)
+        (router_config(&release)["admin_tls"]["peer_name"].clone(), release)
     };
     let (name, release) = config("production");
     let service = format!("{RELEASE}-trunkline-router-admin");
@@ -366,6 +373,35 @@ fn every_pod_is_scraped_once() {
         let job = &spec["endpoints"][0]["relabelings"][0];
         assert_eq!(*job, json!({"targetLabel": "job", "replacement": format!("trunkline-{part}")}));
     }
+}
+
+#[test]
+fn routers_scale_by_what_they_say_of_themselves() {
+    let release = Rendered::with(&variant("everything"));
+    let told = trunkline_tests::metrics::router();
+    let scalers: Vec<&Value> = release.of("HorizontalPodAutoscaler").collect();
+    assert_eq!(scalers.len(), 3, "one for each zone");
+    for scaler in scalers {
+        let spec = &scaler["spec"];
+        let metric = text(&spec["metrics"][0]["pods"]["metric"]["name"]);
+        assert!(told.iter().any(|known| known.name == metric), "{metric} is no router's");
+        let target = text(&spec["scaleTargetRef"]["name"]);
+        let routers = &release.named("Deployment", target).unwrap()["spec"];
+        assert!(routers["replicas"].is_null(), "{target} would be set back at every upgrade");
+    }
+}
+
+#[test]
+fn a_router_shows_its_own_certificate_to_the_collector_of_spans() {
+    let release = Rendered::with(&variant("everything"));
+    let config = router_config(&release);
+    let folder = "/etc/trunkline/tls/collector";
+    let [ca, cert, key] = ["root.pem", "tls.crt", "tls.key"].map(|file| format!("{folder}/{file}"));
+    assert_eq!(config["tracing"]["otlp"]["tls"], json!({"ca": ca, "cert": cert, "key": key}));
+    assert_eq!(config["tracing"]["otlp"]["endpoint"], "https://otel-collector:4317");
+    let pod = &release.of("Deployment").next().unwrap()["spec"]["template"]["spec"];
+    let mounts = each(&pod["containers"][0]["volumeMounts"]);
+    assert_eq!(mounts.filter(|mount| mount["mountPath"] == folder).count(), 1);
 }
 
 #[test]

@@ -7,6 +7,10 @@ use std::fs;
 use serde_json::json;
 use sim_provider::{Fault, answer_text};
 use tokio::net::TcpListener;
+use trunkline_spec::observation::{ProberRecord, encode_prober};
+use trunkline_store::keys::PROBERS;
+use trunkline_store::{Store, Txn};
+use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::json::{PROMPT, chat, overlay};
 use trunkline_tests::names::Names;
 use trunkline_tests::operator::Operator;
@@ -137,9 +141,39 @@ async fn a_name_that_turns_into_another_address_is_looked_at_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_prober_that_says_it_is_where_none_may_be_is_not_told_anything() {
+    let sim = provider("a", "m").await;
+    let cluster = Cluster::plan().probers(0).providers(&[&sim]).start_unmeasured().await;
+    let names = Names::leading(&[("liar.test", &["169.254.169.254"])]);
+    let setup = Setup::new(&[&sim]).etcd(&cluster.etcd.urls()).config(json!({"node_id": "wary"}));
+    let router = setup.environment(&names.environment()).start().await;
+    let store = cluster.etcd.store();
+    for (name, address) in
+        [("literal", "http://169.254.169.254"), ("named", "http://liar.test:9092")]
+    {
+        let (zone, address) = ("z".to_owned(), address.to_owned());
+        let record = ProberRecord { zone, address, ..ProberRecord::default() };
+        let written = Txn::new().put(&format!("{PROBERS}{name}"), encode_prober(&record));
+        store.commit(written).await.unwrap();
+        let words = ["the prober cannot be told", "metadata", &format!("\"{name}\"")];
+        let told = |line: &String| words.iter().all(|word| line.contains(word));
+        until(name, async || router.process.lines().iter().any(told)).await;
+    }
+    let connected = names.connected();
+    assert!(!connected.is_empty(), "connects are noted");
+    assert!(!connected.iter().any(|to| to.starts_with("169.254")), "{connected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed() {
     let goal = Puppet::answering(&answer()).await;
-    for status in ["301 Moved Permanently", "307 Temporary Redirect", "308 Permanent Redirect"] {
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
         let location = format!(
             "HTTP/1.1 {status}\r\nlocation: {}/chat/completions\r\ncontent-length: 0\r\n\r\n",
             goal.base_url()
@@ -150,6 +184,24 @@ async fn redirects_are_not_followed() {
         let reply = router.client().chat(&chat("m")).await;
         assert!(reply.status() >= 500, "{status}: {}", reply.text());
         assert!(!puppet.asked().is_empty() && goal.asked().is_empty(), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_says_unasked_is_nobodys_answer() {
+    let unasked = answer().replace("\"hi\"", "\"planted\"");
+    let ambiguous = answer().replace("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n");
+    for (said, serves) in [(answer() + &unasked, true), (ambiguous + &unasked, false)] {
+        let puppet = Puppet::answering(&said).await;
+        let provider = provider("a", "m").await.at(&puppet.base_url());
+        let router = Setup::new(&[&provider]).start().await;
+        // Each call could be answered by what the one before it left behind.
+        for _ in 0..20 {
+            let reply = router.client().chat(&chat("m")).await;
+            assert_eq!(reply.status() == 200, serves, "{}", reply.text());
+            assert!(!serves || reply.content() == "hi", "{}", reply.text());
+        }
+        assert!(!puppet.asked().is_empty());
     }
 }
 

@@ -24,6 +24,8 @@ use trunkline_tests::router::{self, KEY, Router, Setup};
 const CALLER: &str = "tl_caller00_only-makes-calls";
 /// Longer than any test waits for anything.
 const FOR_EVER_MS: u64 = 600_000;
+/// Whether a router's last file was right; a prober has the like.
+const SUCCESSFUL: &str = "trunkline_config_last_reload_successful";
 
 /// Waits until the router has read its configuration again so often with this outcome.
 async fn reloaded(router: &Router, outcome: &str, times: f64) {
@@ -162,6 +164,7 @@ async fn a_file_with_a_mistake_changes_nothing_and_the_mistake_is_named() {
     let name = "trunkline_config_last_reload_success_timestamp_seconds";
     let succeeded = router.metric(name, "").await;
     assert!(succeeded > 1.7e9, "{succeeded}");
+    assert_eq!(router.metric(SUCCESSFUL, "").await, 1.0);
     let client = router.client();
     let held = client.stream(&overlay(to("stalled"), json!({"stream": true}))).await;
     assert_eq!(asked(&router).await.status(), 503);
@@ -179,11 +182,13 @@ async fn a_file_with_a_mistake_changes_nothing_and_the_mistake_is_named() {
         reloaded(&router, "refused", at).await;
         logged(&router.process, &["\"ERROR\"", "configuration kept", words]).await;
         assert_eq!(asked(&router).await.status(), 503, "{text}");
+        assert_eq!(router.metric(SUCCESSFUL, "").await, 0.0, "{text}");
     }
     assert_eq!(router.metric(name, "").await, succeeded);
     router.rewrite(&right);
     reloaded(&router, "unchanged", 1.0).await;
     assert!(router.metric(name, "").await > succeeded);
+    assert_eq!(router.metric(SUCCESSFUL, "").await, 1.0);
     drop(held);
 }
 
@@ -268,6 +273,10 @@ async fn a_prober_goes_by_what_its_file_says_now() {
     let refused = ["\"ERROR\"", "configuration kept", &place, "did you mean `usd_per_day`?"];
     logged(&prober.process, &refused).await;
     assert_checked(&prober.file);
+    let successful = "trunkline_prober_config_last_reload_successful";
+    assert_eq!(router::metric(prober.ops, successful, "").await, 0.0);
+    prober.reconfigured("log: debug\ncontrols: ['127.0.0.1:1']\n", "unchanged").await;
+    assert_eq!(router::metric(prober.ops, successful, "").await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

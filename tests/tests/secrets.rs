@@ -79,7 +79,7 @@ async fn nothing_secret_comes_up_again_on_one_machine() {
     deployment.operate(&planted);
     deployment.pages(&planted).await;
     deployment.end(&planted).await;
-    is_nowhere(&planted, kept.path(), authority.ca().parent().unwrap(), 2);
+    is_nowhere(&planted, kept.path(), authority.ca().parent().unwrap(), 4);
 }
 
 /// A prober that shows a certificate to etcd and another to routers, at its most talkative, and its port.
@@ -155,7 +155,7 @@ async fn nothing_secret_comes_up_again_in_a_cluster_whose_every_part_has_a_certi
         assert!(log.iter().any(|line| line.contains("TRACE")), "{log:#?}");
         log.iter().for_each(|line| planted.shown("the log of another", line.as_bytes()));
     }
-    is_nowhere(&planted, kept.path(), authority.ca().parent().unwrap(), 8);
+    is_nowhere(&planted, kept.path(), authority.ca().parent().unwrap(), 10);
 }
 
 #[test]

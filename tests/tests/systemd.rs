@@ -4,10 +4,11 @@
 #![expect(clippy::expect_used, reason = "what the test needs fails it on the spot")]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use trunkline_tests::authority::Authority;
 use trunkline_tests::client::Client;
 use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::images::repository;
@@ -62,6 +63,51 @@ fn a_unit_that_exposes_more_is_found() {
     std::fs::write(&unit, text.replace("DynamicUser=yes\n", "")).expect("a unit is written");
     let exposed = analyze(&["security", "--offline=true", "--no-pager", EXPOSURE], &unit);
     assert!(!exposed.status.success(), "{}", String::from_utf8_lossy(&exposed.stdout));
+}
+
+/// The variables in lines of a unit that begin with a sign, with this folder for where files are.
+fn ready(name: &str, folder: &Path) -> Vec<(String, String)> {
+    let folder = folder.display().to_string();
+    let text = std::fs::read_to_string(unit(name)).expect("a unit");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("#Environment="));
+    let pairs = lines.flat_map(str::split_whitespace).filter_map(|pair| pair.split_once('='));
+    let local = |value: &str| value.replace("%d", &folder).replace("/etc/trunkline", &folder);
+    pairs.map(|(variable, value)| (variable.to_owned(), local(value))).collect()
+}
+
+#[test]
+fn the_lines_that_units_have_ready_for_secrets_fit_their_programs() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
+    let file = |name: &str| folder.path().join(name);
+    let [cert, key] = authority.issue("anybody");
+    let copies = [
+        (authority.ca(), "etcd-ca.pem"),
+        (cert.clone(), "router.pem"),
+        (key.clone(), "etcd-key.pem"),
+        (key, "evidence-key.pem"),
+    ];
+    for (from, to) in copies {
+        std::fs::copy(from, file(to)).expect("a file is copied");
+    }
+    std::fs::write(file("pepper"), "pepper").expect("a file is written");
+    let config = json!({"store": {"etcd": {"endpoints": ["https://etcd:2379"]}}}).to_string();
+    std::fs::write(file("router.yaml"), config).expect("a file is written");
+
+    let mut router = Command::new(beside("router-node"));
+    router.arg("check").arg("--config").arg(file("router.yaml"));
+    let mut prober = Command::new(beside("health-prober"));
+    prober.arg("--check").args(["--id", "p", "--zone", "z", "--listen", "127.0.0.1:0"]);
+    prober.args(["--etcd-endpoints", "https://etcd:2379"]).arg("--tls-cert").arg(&cert);
+    for (flag, file) in [("--etcd-ca", authority.ca()), ("--etcd-cert", cert)] {
+        prober.arg(flag).arg(file);
+    }
+    for (program, name) in [(&mut router, "trunkline-router"), (&mut prober, "trunkline-prober")] {
+        let variables = ready(name, folder.path());
+        assert!(variables.len() >= 2, "{variables:?}");
+        let checked = program.env_clear().envs(variables).current_dir(folder.path()).output();
+        let checked = checked.expect("a program that runs");
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
 }
 
 /// What a unit starts its program through here.

@@ -1,13 +1,14 @@
-//! Flags of `bootstrap` and `doctor`, and how etcd itself is reached.
-
-use std::path::PathBuf;
+//! Flags of `bootstrap` and `doctor`.
 
 use clap::{Args, Subcommand};
+
+use crate::etcd::EtcdFlags;
 
 /// What can be set up before there is a router to ask.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BootstrapVerb {
-    /// Give the parts of a cluster their users and roles in etcd, and turn access control on
+    /// Give the parts of a cluster their users and roles in etcd, and turn access control on; for this
+    /// it needs a certificate with the common name root
     Etcd(BootstrapEtcdArgs),
 }
 
@@ -16,7 +17,7 @@ pub enum BootstrapVerb {
 pub struct BootstrapEtcdArgs {
     /// Where it is, and who asks.
     #[command(flatten)]
-    pub etcd: EtcdArgs,
+    pub etcd: EtcdFlags,
     /// A router with a certificate of its own, by its common name, which is the router's node_id; several times for several
     #[arg(long, value_name = "NAME")]
     pub router: Vec<String>,
@@ -39,22 +40,5 @@ pub struct BootstrapEtcdArgs {
 pub struct DoctorArgs {
     /// With these it looks at etcd's users and roles, too, for which it needs a certificate of root.
     #[command(flatten)]
-    pub etcd: EtcdArgs,
-}
-
-/// Where etcd is, and who asks.
-#[derive(Clone, Debug, Args)]
-pub struct EtcdArgs {
-    /// The etcd members, as URLs
-    #[arg(long, env = "TRUNKLINE_ETCD_ENDPOINTS", value_name = "URL,…", value_delimiter = ',')]
-    pub etcd_endpoints: Vec<String>,
-    /// Who signed etcd's certificates
-    #[arg(long, env = "TRUNKLINE_ETCD_CA", value_name = "FILE", requires = "etcd_cert")]
-    pub etcd_ca: Option<PathBuf>,
-    /// Your certificate to etcd; with the common name root it may change rights
-    #[arg(long, env = "TRUNKLINE_ETCD_CERT", value_name = "FILE", requires = "etcd_key")]
-    pub etcd_cert: Option<PathBuf>,
-    /// The key of your certificate to etcd
-    #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires = "etcd_ca")]
-    pub etcd_key: Option<PathBuf>,
+    pub etcd: EtcdFlags,
 }

@@ -20,6 +20,8 @@ mod memory;
 
 pub use disk_snapshot::{DiskSnapshot, DiskSnapshotError, Kept, SNAPSHOT_AGE_MAX_MS};
 pub use embedded::Embedded;
+#[cfg(feature = "flags")]
+pub use etcd::EtcdFlags;
 pub use etcd::{Etcd, EtcdOptions, access};
 pub use memory::Memory;
 pub use mvcc::Limits;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 use trunkline_spec::keys::RoleEntry;
+use trunkline_store::EtcdFlags;
 
 use super::file::{
     AdminTlsEntry, ConfigFile, EtcdTlsEntry, EvidenceTlsEntry, LogFormatEntry, LogLevel,
@@ -77,18 +78,9 @@ pub struct StoreArgs {
         conflicts_with = "etcd_endpoints"
     )]
     pub store_dir: Option<PathBuf>,
-    /// Keep the state in etcd, whose members listen at these URLs
-    #[arg(long, env = "TRUNKLINE_ETCD_ENDPOINTS", value_name = "URL,…", value_delimiter = ',')]
-    pub etcd_endpoints: Option<Vec<String>>,
-    /// Who signed etcd's certificates
-    #[arg(long, env = "TRUNKLINE_ETCD_CA", value_name = "FILE")]
-    pub etcd_ca: Option<PathBuf>,
-    /// Our certificate to etcd
-    #[arg(long, env = "TRUNKLINE_ETCD_CERT", value_name = "FILE", requires = "etcd_ca")]
-    pub etcd_cert: Option<PathBuf>,
-    /// The key of our certificate to etcd
-    #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires = "etcd_ca")]
-    pub etcd_key: Option<PathBuf>,
+    /// Keep the state in etcd.
+    #[command(flatten)]
+    pub etcd: EtcdFlags,
     /// The directory that keeps what was last read of etcd, for a start while it is away
     #[arg(long, env = "TRUNKLINE_SNAPSHOT_DIR", value_name = "DIR")]
     pub snapshot_dir: Option<PathBuf>,
@@ -263,17 +255,18 @@ impl StoreArgs {
         if let Some(dir) = &self.store_dir {
             file.store = StoreEntry::Embedded { dir: here(dir) };
         }
-        if let Some(endpoints) = &self.etcd_endpoints {
+        if !self.etcd.etcd_endpoints.is_empty() {
             let (tls, snapshot_dir) = match &file.store {
                 StoreEntry::Etcd { tls, snapshot_dir, .. } => (tls.clone(), snapshot_dir.clone()),
                 StoreEntry::Embedded { .. } => (None, default_snapshot_dir()),
             };
-            file.store = StoreEntry::Etcd { endpoints: endpoints.clone(), tls, snapshot_dir };
+            let endpoints = self.etcd.etcd_endpoints.clone();
+            file.store = StoreEntry::Etcd { endpoints, tls, snapshot_dir };
         }
-        if let (Some(ca), StoreEntry::Etcd { tls, .. }) = (&self.etcd_ca, &mut file.store) {
-            let (cert, key) =
-                (self.etcd_cert.as_deref().map(here), self.etcd_key.as_deref().map(here));
-            *tls = Some(EtcdTlsEntry { ca: here(ca), cert, key });
+        if let (Some(files), StoreEntry::Etcd { tls, .. }) = (self.etcd.tls(), &mut file.store) {
+            let (cert, key) = files.identity.unzip();
+            let (cert, key) = (cert.as_deref().map(here), key.as_deref().map(here));
+            *tls = Some(EtcdTlsEntry { ca: here(&files.ca), cert, key });
         }
         if let (Some(dir), StoreEntry::Etcd { snapshot_dir, .. }) =
             (&self.snapshot_dir, &mut file.store)

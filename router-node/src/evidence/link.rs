@@ -21,6 +21,7 @@ use trunkline_runtime::tls::ClientTls;
 
 use super::board::{Collected, Urgency};
 use super::line::{Line, SIGN_EVERY};
+use super::way::{self, Refused};
 use crate::pipeline::Router;
 use crate::register::Identity;
 
@@ -76,7 +77,7 @@ impl Link {
     }
 
     async fn stream(&self, collected: broadcast::Receiver<Arc<Collected>>) -> Result<(), BoxError> {
-        let channel = timeout(ANSWER_DEADLINE, self.endpoint()?.connect()).await??;
+        let channel = timeout(ANSWER_DEADLINE, way::connect(self.endpoint()?)).await??;
         let (batches, sent) = mpsc::channel(AHEAD);
         let mut client = HealthEvidenceServiceClient::new(channel);
         let opened = client.report_evidence(ReceiverStream::new(sent));
@@ -88,11 +89,12 @@ impl Link {
         Flow { link: self, line, answers, pace, due, sign_at }.run(collected, batches).await
     }
 
-    /// Probers come and go, which needs no words in the log; a certificate that is wrong stays so until somebody reads
-    /// of it.
+    /// Probers come and go, which needs no words in the log; a certificate or an address that is wrong stays so until
+    /// somebody reads of it.
     fn tell(&self, error: &(dyn Error + 'static), told: &mut Option<String>) {
         let (prober, url) = (&self.prober, &self.url);
-        match self.tls.as_ref().and_then(|tls| tls.files().explain(error)) {
+        let refused = error.downcast_ref::<Refused>().map(ToString::to_string);
+        match refused.or_else(|| self.tls.as_ref()?.files().explain(error)) {
             Some(error) if told.as_ref() != Some(&error) => {
                 tracing::warn!(prober, url, error, "the prober cannot be told what calls came to");
                 *told = Some(error);
@@ -115,7 +117,6 @@ impl Link {
         let (every, patience) = KEEP_ALIVE;
         let endpoint = Endpoint::from_shared(self.url.clone())?
             .connect_timeout(ANSWER_DEADLINE)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(every)
             .keep_alive_timeout(patience)
             .keep_alive_while_idle(true);

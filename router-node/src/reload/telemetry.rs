@@ -10,6 +10,7 @@ use crate::config::Changes;
 
 const RELOADS: &str = "trunkline_config_reloads_total";
 const SUCCESS: &str = "trunkline_config_last_reload_success_timestamp_seconds";
+const SUCCESSFUL: &str = "trunkline_config_last_reload_successful";
 
 /// All metrics of reading the configuration again.
 pub const CATALOGUE: &[Metric] = &[
@@ -24,6 +25,12 @@ pub const CATALOGUE: &[Metric] = &[
         Kind::Gauge,
         &[],
         "When the configuration was last read without a mistake, in seconds since 1970.",
+    ),
+    Metric::new(
+        SUCCESSFUL,
+        Kind::Gauge,
+        &[],
+        "Whether the configuration was right when it was last read: 1, or 0 after one that was refused.",
     ),
 ];
 
@@ -71,9 +78,7 @@ impl Telemetry {
         for metric in CATALOGUE {
             match metric.kind {
                 Kind::Counter => describe_counter!(metric.name, Unit::Count, metric.help),
-                Kind::Gauge | Kind::Histogram => {
-                    describe_gauge!(metric.name, Unit::Seconds, metric.help);
-                }
+                Kind::Gauge | Kind::Histogram => describe_gauge!(metric.name, metric.help),
             }
         }
         // All series are there from the start, so that a first increase is one.
@@ -86,8 +91,9 @@ impl Telemetry {
 
     /// It was read again.
     pub fn ended(&self, outcome: Outcome) {
-        if outcome != Outcome::Refused {
-            succeeded();
+        match outcome {
+            Outcome::Refused => gauge!(SUCCESSFUL).set(0.0),
+            Outcome::Changed | Outcome::Unchanged | Outcome::Waiting => succeeded(),
         }
         counter!(RELOADS, "outcome" => outcome.as_str()).increment(1);
     }
@@ -96,4 +102,5 @@ impl Telemetry {
 fn succeeded() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     gauge!(SUCCESS).set(now.as_secs_f64());
+    gauge!(SUCCESSFUL).set(1.0);
 }

@@ -185,12 +185,12 @@ impl Caller {
             Kind::Grpc => return self.grpc(tokens).await,
         };
         let ask = overlay(overlay(chat(MODEL), json!({"max_tokens": tokens})), how);
-        let answer = self.http.chat(self.balancer.pick(), &ask).await?;
+        let answer = self.http.chat(self.balancer.pick()?, &ask).await?;
         judge(&answer, matches!(kind, Kind::Whole), tokens)
     }
 
     async fn grpc(&self, tokens: u32) -> anyhow::Result<()> {
-        let mut client = InferenceServiceClient::new(self.channel());
+        let mut client = InferenceServiceClient::new(self.channel()?);
         let answer = client.chat(signed(asking(tokens))?).await?.into_inner();
         let said = answer.choices.into_iter().next().and_then(|choice| choice.message);
         let Some(message::Body::Content(text)) = said.and_then(|message| message.body) else {
@@ -201,7 +201,7 @@ impl Caller {
     }
 
     async fn grpc_stream(&self, tokens: u32) -> anyhow::Result<()> {
-        let mut client = InferenceServiceClient::new(self.channel());
+        let mut client = InferenceServiceClient::new(self.channel()?);
         let ask = ChatStreamRequest { chat: Some(asking(tokens)) };
         let mut answer = client.chat_stream(signed(ask)?).await?.into_inner();
         let mut text = String::new();
@@ -213,14 +213,14 @@ impl Caller {
     }
 
     /// The connection to the router that the balancer names; made anew by itself when that went away.
-    fn channel(&self) -> Channel {
-        let address = self.balancer.pick();
+    fn channel(&self) -> anyhow::Result<Channel> {
+        let address = self.balancer.pick()?;
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         let connect = || {
             let endpoint = Endpoint::from_shared(format!("http://{address}"));
             endpoint.expect("an address makes a URL").connect_lazy()
         };
-        channels.entry(address).or_insert_with(connect).clone()
+        Ok(channels.entry(address).or_insert_with(connect).clone())
     }
 }
 

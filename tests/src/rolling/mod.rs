@@ -40,6 +40,15 @@ const STREAM_TOKENS: u32 = 600;
 /// grace that they have then.
 const STREAM_LASTS: Duration = Duration::from_secs((STREAM_TOKENS / TOKENS_PER_S) as u64);
 
+/// How long a router that leaves goes on accepting: what it is where nothing is set, as is the next one.
+const WAIT_MS: u64 = 5_000;
+/// How long calls and streams have from then on.
+const GRACE_MS: u64 = 60_000;
+/// How much longer than both an end may take on a loaded machine.
+const SPARE_MS: u64 = 60_000;
+/// How long a router may take to end before something is wrong with it.
+const ENDS_WITHIN: Duration = Duration::from_millis(WAIT_MS + GRACE_MS + SPARE_MS);
+
 /// Restarts a cluster, one process at a time, under load.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "rolling-restart")]
@@ -152,7 +161,7 @@ async fn start(options: &Options) -> anyhow::Result<Cluster> {
 
 /// The harness hurries; here a router leaves as it does where nothing is set.
 fn as_in_production() -> Value {
-    json!({"drain": {"wait_ms": 5_000, "grace_ms": 60_000}, "worker_threads": 1})
+    json!({"drain": {"wait_ms": WAIT_MS, "grace_ms": GRACE_MS}, "worker_threads": 1})
 }
 
 async fn restart_routers(cluster: &mut Cluster, balancer: &Balancer) {
@@ -161,7 +170,7 @@ async fn restart_routers(cluster: &mut Cluster, balancer: &Balancer) {
         balancer.add(&new);
         let old = std::mem::replace(&mut cluster.routers[number], new);
         let public = old.public;
-        old.stop().await;
+        old.stop_within(ENDS_WITHIN).await;
         balancer.forget(public);
     }
 }

@@ -48,9 +48,15 @@ async fn watch_on(balancer: Balancer, stopped: watch::Receiver<bool>) -> u64 {
     let (mut out, mut ejections) = (BTreeSet::new(), 0);
     while !*stopped.borrow() {
         looks.tick().await;
+        let mut pages = JoinSet::new();
         for ops in balancer.operations() {
+            let http = http.clone();
+            pages.spawn(async move { (ops, http.get(ops, "/metrics").await) });
+        }
+        // All at once, so that one that is slow to answer does not hide the others.
+        for (ops, page) in pages.join_all().await {
             // One that just ended has nothing to tell any more.
-            let Ok(page) = http.get(ops, "/metrics").await else { continue };
+            let Ok(page) = page else { continue };
             let found = taken_away(ops, &String::from_utf8_lossy(&page.body));
             ejections += found.difference(&out).count() as u64;
             out.retain(|(router, _)| *router != ops);

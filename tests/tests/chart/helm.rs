@@ -60,6 +60,15 @@ pub(crate) fn template(chart: &Path, kubernetes: &str, values: &[String]) -> Out
     helm(&words, values)
 }
 
+/// The release `trunkline` in the namespace `trunkline`, as the pages install it.
+pub(crate) fn as_documented(values: &[String]) -> Rendered {
+    let chart = chart().display().to_string();
+    let words = ["template", "trunkline", &chart, "--namespace", "trunkline"];
+    let said = helm(&[&words[..], &["--kube-version", "1.31.0"]].concat(), values);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    Rendered(documents(&said.stdout, &[]))
+}
+
 /// The documents of a YAML text, as Kubernetes reads them. Each must be what these versions describe.
 pub(crate) fn documents(yaml: &[u8], versions: &[&str]) -> Vec<Value> {
     let mut reader = Command::new(provisioned("python"))

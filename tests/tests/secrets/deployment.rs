@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use sim_provider::Fault;
+use trunkline_runtime::tls::TlsFiles;
 use trunkline_tests::authority::Authority;
 use trunkline_tests::client::{Client, Head, Reply};
 use trunkline_tests::json::overlay;
@@ -92,16 +93,27 @@ fn configuration(folder: &Path, authority: &Authority) -> Value {
     })
 }
 
+/// A collector of spans that wants to see a certificate, and how a router with a key of its own reaches it.
+async fn collector(authority: &Authority) -> (Puppet, Value) {
+    let [cert, key] = authority.issue("collector");
+    let files = TlsFiles { certificate: cert, key, client_ca: Some(authority.ca()) };
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let collector = Puppet::answering_over_tls(ok, files).await;
+    let [cert, key] = authority.issue("to-collector");
+    let otlp = json!({
+        "endpoint": format!("https://{}", collector.address),
+        "headers": {"env": "COLLECTOR"},
+        "tls": {"ca": authority.ca(), "cert": cert, "key": key},
+    });
+    (collector, json!({"tracing": {"otlp": otlp}}))
+}
+
 impl Deployment {
     /// Starts it; `place` says where its state is, and what else its configuration says.
     pub async fn start(authority: &Authority, place: impl FnOnce(Setup) -> Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let collector = Puppet::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-        let otlp = json!({
-            "endpoint": format!("http://{}", collector.address), "headers": {"env": "COLLECTOR"},
-        });
-        let config = configuration(folder.path(), authority);
-        let config = overlay(config, json!({"tracing": {"otlp": otlp}}));
+        let (collector, tracing) = collector(authority).await;
+        let config = overlay(configuration(folder.path(), authority), tracing);
         let good = Provider::start("good").await.serving("m");
         let good = good.with_credentials(&PROVIDER_KEYS[..2]);
         let puppet = Puppet::answering(&echo()).await;

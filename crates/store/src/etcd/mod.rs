@@ -6,6 +6,9 @@
 
 pub mod access;
 
+#[cfg(feature = "flags")]
+mod flags;
+
 mod call;
 mod convert;
 mod link;
@@ -23,6 +26,8 @@ use crate::port::{
     Watch, check_ttl,
 };
 use call::{CALL_MAX, Cluster, Risk, list_all};
+#[cfg(feature = "flags")]
+pub use flags::EtcdFlags;
 use machine::LIST_MAX;
 
 /// Where a cluster is and who we are to it.

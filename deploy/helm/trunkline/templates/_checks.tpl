@@ -27,6 +27,10 @@
 {{- if and (eq .Values.admin.access "mtls") (not (include "trunkline.identity.given" .Values.admin.tls)) -}}
 {{- fail "admin.tls: admin.access is mtls; name a Secret with ca.crt (who signs operators), tls.crt and tls.key" -}}
 {{- end -}}
+{{- $collector := dig "tracing" "otlp" "endpoint" "" .Values.router.config -}}
+{{- if and (include "trunkline.identity.given" .Values.tracing.tls) (not (hasPrefix "https://" $collector)) -}}
+{{- fail "tracing.tls: it is shown to router.config.tracing.otlp.endpoint alone, which must begin with https://" -}}
+{{- end -}}
 {{- if and .Values.router.clientCa (not (include "trunkline.identity.given" .Values.router.tls)) -}}
 {{- fail "router.clientCa: callers can show certificates only where router.tls is set" -}}
 {{- end -}}

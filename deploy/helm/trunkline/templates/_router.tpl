@@ -19,6 +19,9 @@
 {{- if eq .Values.evidence.access "mtls" -}}
 {{- $_ := set $config "evidence_tls" (include "trunkline.clientTls" (dict "name" "evidence" "identity" .Values.evidence.tls.router) | fromJson) -}}
 {{- end -}}
+{{- if include "trunkline.identity.given" .Values.tracing.tls -}}
+{{- $_ := set $config "tracing" (dict "otlp" (dict "tls" (include "trunkline.clientTls" (dict "name" "collector" "identity" .Values.tracing.tls) | fromJson))) -}}
+{{- end -}}
 {{- $etcd := dict "endpoints" (splitList "," (include "trunkline.etcd.endpoints" .)) "snapshot_dir" "/var/lib/trunkline/etcd" -}}
 {{- if include "trunkline.identity.given" .Values.etcd.tls.router -}}
 {{- $_ := set $etcd "tls" (include "trunkline.clientTls" (dict "name" "etcd" "identity" .Values.etcd.tls.router) | fromJson) -}}
@@ -70,7 +73,7 @@
 
 {{/* The identities that a router's pod holds. */}}
 {{- define "trunkline.router.identities" -}}
-{{- $identities := dict "public" .Values.router.tls "etcd" .Values.etcd.tls.router -}}
+{{- $identities := dict "public" .Values.router.tls "etcd" .Values.etcd.tls.router "collector" .Values.tracing.tls -}}
 {{- if eq .Values.admin.access "mtls" -}}
 {{- $_ := set $identities "admin" .Values.admin.tls -}}
 {{- end -}}
