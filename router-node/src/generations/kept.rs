@@ -33,7 +33,7 @@ enum Body {
     /// From a call of this process. In the place of what was asked for stands nothing where the decision tells it.
     Live(Record),
     /// From the disk: told already, without its decision.
-    Read(Box<Read>),
+    Read(Read),
 }
 
 /// A record that an earlier process made.
@@ -95,9 +95,9 @@ impl Kept {
 
     /// A record from the disk.
     pub(super) fn read(read: Read, story: Option<Story>) -> Self {
-        let size = size_of::<Self>() + size_of::<Read>();
+        let size = size_of::<Self>();
         let size = size + story.as_ref().map_or(0, Story::size);
-        Self { body: Body::Read(Box::new(read)), story, size }
+        Self { body: Body::Read(read), story, size }
     }
 
     /// What it takes of memory, about, its scene left out.
