@@ -7,6 +7,7 @@ mod lifetime;
 mod limits;
 mod metered;
 mod offences;
+mod queue;
 mod turns;
 
 use std::fmt;

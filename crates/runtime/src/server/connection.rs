@@ -25,6 +25,7 @@ use tokio_rustls::server::TlsStream;
 use super::gathered::{Outgoing, gather};
 use super::metered::{Metered, is_flood};
 use super::offences::Offences;
+use super::queue::Queue;
 use super::turns::{Turns, Unsent};
 use super::{Handler, Peer, ServerLimits, ServerOptions, Strangers};
 use crate::tls::ServerTls;
@@ -232,9 +233,11 @@ impl<M> Connector<M> {
             Protocol::Http2 => {
                 let welcome = Arc::clone(&visit.welcome);
                 // Boxed: a stream's future is moved ten times on its way into its task, all nine kilobytes of it.
+                let queue = Queue::new(self.streams);
                 let service = service_fn(move |request: Request<Incoming>| {
                     let welcome = Arc::clone(&welcome);
-                    Box::pin(service.call(request).inspect_ok(move |answer| note(answer, &welcome)))
+                    let answer = service.call(request);
+                    queue.enter(Box::pin(answer.inspect_ok(move |answer| note(answer, &welcome))))
                 });
                 let (io, outgoing) = gather(io);
                 let io = TokioIo::new(Metered::new(io, self.streams));
