@@ -83,7 +83,7 @@ enum Protocol {
 impl<M> Connector<M> {
     /// `leaving` is thrown when the server will soon stop.
     pub(super) fn new(options: ServerOptions, make_service: M, leaving: Shutdown) -> Self {
-        let ServerOptions { limits, tls, spawner, strangers, .. } = options;
+        let ServerOptions { limits, tls, spawner, strangers, defences, .. } = options;
         Self {
             make_service,
             http1: http1_builder(&limits),
@@ -95,7 +95,7 @@ impl<M> Connector<M> {
             age_grace: limits.connection_age_grace,
             spawner,
             strangers,
-            offences: Offences::default(),
+            offences: Offences::new(defences),
             leaving,
             cut: Shutdown::new(),
         }
