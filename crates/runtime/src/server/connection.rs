@@ -25,7 +25,7 @@ use tokio_rustls::server::TlsStream;
 use super::gathered::{Outgoing, gather};
 use super::metered::{Metered, is_flood};
 use super::offences::Offences;
-use super::queue::Queue;
+use super::queue::{Queue, Resets};
 use super::turns::{Turns, Unsent};
 use super::{Handler, Peer, ServerLimits, ServerOptions, Strangers};
 use crate::tls::ServerTls;
@@ -233,14 +233,15 @@ impl<M> Connector<M> {
             Protocol::Http2 => {
                 let welcome = Arc::clone(&visit.welcome);
                 // Boxed: a stream's future is moved ten times on its way into its task, all nine kilobytes of it.
-                let queue = Queue::new(self.streams);
+                let resets = Resets::default();
+                let queue = Queue::new(self.streams, resets.clone());
                 let service = service_fn(move |request: Request<Incoming>| {
                     let welcome = Arc::clone(&welcome);
                     let answer = service.call(request);
                     queue.enter(Box::pin(answer.inspect_ok(move |answer| note(answer, &welcome))))
                 });
                 let (io, outgoing) = gather(io);
-                let io = TokioIo::new(Metered::new(io, self.streams));
+                let io = TokioIo::new(Metered::new(io, self.streams, resets));
                 let connection = Box::pin(self.http2.serve_connection(io, service));
                 self.finish(Turns::new(connection, Some(outgoing)), &visit.retire).await
             }
