@@ -7,6 +7,7 @@ use trunkline_runtime::catalogue::Metric;
 pub fn router() -> Vec<Metric> {
     [
         router_node::telemetry::CATALOGUE,
+        router_node::ingress::telemetry::CATALOGUE,
         router_node::census::telemetry::CATALOGUE,
         router_node::canary::telemetry::CATALOGUE,
         router_node::evidence::telemetry::CATALOGUE,

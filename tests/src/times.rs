@@ -28,13 +28,22 @@ impl Times {
         self.quantile_ms(99)
     }
 
-    /// The smallest time that at least so many percent do not exceed.
+    /// The 99th percentile, unrounded.
+    #[must_use]
+    pub fn p99(&self) -> Duration {
+        self.quantile(99)
+    }
+
     fn quantile_ms(&self, percent: usize) -> f64 {
+        (self.quantile(percent).as_secs_f64() * 10_000.0).round() / 10.0
+    }
+
+    /// The smallest time that at least so many percent do not exceed.
+    fn quantile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let rank = (sorted.len() * percent).div_ceil(100).max(1);
-        let time = sorted.get(rank - 1).copied().unwrap_or_default();
-        (time.as_secs_f64() * 10_000.0).round() / 10.0
+        sorted.get(rank - 1).copied().unwrap_or_default()
     }
 }
 

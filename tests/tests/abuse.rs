@@ -70,6 +70,64 @@ async fn frames_that_carry_nothing_are_taken_only_so_many() {
     }
 }
 
+/// Calls that are opened, and reset where they are to be, in one piece; the stream of each.
+fn calls(streams: impl Iterator<Item = u32>, reset: bool) -> Vec<u8> {
+    let bearer = format!("Bearer {KEY}");
+    let head = request("POST", CALL, &[("authorization", &bearer)]);
+    let call = |stream| {
+        let opened = frame(Kind::Headers, END_HEADERS, stream, &head);
+        let body = frame(Kind::Data, END, stream, chat("m").to_string().as_bytes());
+        let reset = if reset { frame(Kind::Reset, 0, stream, &[0, 0, 0, 8]) } else { Vec::new() };
+        [opened, body, reset].concat()
+    };
+    streams.flat_map(call).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_reset_before_their_turn_are_never_begun() {
+    let (provider, router) = router().await;
+    let mut frames = Frames::connect(router.public, &[]).await;
+    frames.so_far().await;
+    // All of it is there before the router looks.
+    router.process.freeze();
+    assert!(frames.send(&calls((1..180).step_by(2), true)).await);
+    assert!(frames.send(&calls(std::iter::once(181), false)).await);
+    router.process.thaw();
+    let mut answered = Vec::new();
+    while !answered.contains(&181) {
+        let came = frames.so_far().await;
+        assert!(!came.closed, "{came:?}");
+        answered.extend(came.answered);
+    }
+    let reached = provider.saw("m").len();
+    assert!(reached < 45, "{reached} of 90 reached the provider");
+    let records = router.stop().await.calls().len();
+    assert!((1..45).contains(&records), "{records} of 90 were begun");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_end_for_floods_are_counted_and_the_log_tells_of_the_wait() {
+    let (_provider, router) = router().await;
+    assert_eq!(router.metric("trunkline_offences_total", "").await, 0.0);
+    let told =
+        || router.process.lines().iter().any(|line| line.contains("new ones from there wait"));
+    // Offences are forgotten within seconds: on a slow machine it takes more of them.
+    for _ in 0..20 {
+        let (mut floods, public) = (JoinSet::new(), router.public);
+        for _ in 0..16 {
+            floods.spawn(async move { Attack::Pings.run(public, 1_000).await.end().await });
+        }
+        assert!(floods.join_all().await.iter().all(|ended| ended.closed));
+        if told() {
+            break;
+        }
+    }
+    assert!(told(), "{:#?}", router.process.lines());
+    serves(&router).await;
+    assert!(router.metric("trunkline_offences_total", "").await >= 16.0);
+    assert!(router.metric("trunkline_delayed_connections_total", "").await >= 1.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_harm_nobody_and_fill_no_memory() {
     let (_provider, router) = router().await;

@@ -7,6 +7,7 @@ mod lifetime;
 mod limits;
 mod metered;
 mod offences;
+mod queue;
 mod turns;
 
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::{BoxError, Shutdown, Spawner};
 use connection::Connector;
 use lifetime::Lifetimes;
 pub use limits::ServerLimits;
+pub use offences::{Defence, Defences};
 
 /// The first pause after the system refused to accept (out of descriptors or memory). It doubles
 /// up to [`ACCEPT_PAUSE_MAX`], so that a full process does not spin.
@@ -49,6 +51,8 @@ pub struct ServerOptions {
     pub spawner: Spawner,
     /// Is told of those who were refused at the handshake.
     pub strangers: Strangers,
+    /// Is told of connections that were ended for what came over them, and of those that wait because of it.
+    pub defences: Defences,
 }
 
 /// Is told of everybody whose certificate was refused, or who showed none where one is asked for: from where, and

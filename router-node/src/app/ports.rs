@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use trunkline_runtime::drain::DrainTimes;
-use trunkline_runtime::server::{self, ServerLimits, ServerOptions, Strangers};
+use trunkline_runtime::server::{self, Defences, ServerLimits, ServerOptions, Strangers};
 use trunkline_runtime::tls::{ServerTls, certificate};
 use trunkline_runtime::{BoxError, Shutdown, Tasks, descriptors};
 
@@ -20,6 +20,7 @@ use crate::admin::audit::Audit;
 use crate::config::Config;
 use crate::ingress::grpc::{Health, Services};
 use crate::ingress::http::Public;
+use crate::ingress::telemetry::Meter;
 use crate::pipeline::Router;
 
 /// The listeners of a router, bound before anything is promised.
@@ -112,11 +113,13 @@ pub(super) fn serve_public(
     router: &Arc<Router>,
     shutdown: &Shutdown,
 ) -> Result<(), BoxError> {
+    let meter = Meter::started();
     let options = ServerOptions {
         limits: public_limits(config),
         drain,
         tls,
         spawner: tasks.spawner(),
+        defences: Defences::tell(move |what| meter.defended(what)),
         ..ServerOptions::default()
     };
     let health = Health::default();
@@ -143,7 +146,8 @@ pub(super) fn serve_admin(
     let told = Arc::clone(&audit);
     let strangers = Strangers::tell(move |peer, why| told.stranger(peer.ip(), why));
     let (limits, spawner) = (limits(config), tasks.spawner());
-    let options = ServerOptions { limits, drain, tls, spawner, strangers };
+    let options =
+        ServerOptions { limits, drain, tls, spawner, strangers, ..ServerOptions::default() };
     let routes = api.routes(audit);
     let make = move |peer: &server::Peer| {
         let certificate = peer.certificate.as_ref();

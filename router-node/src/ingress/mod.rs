@@ -7,3 +7,4 @@ pub mod decision;
 pub mod grpc;
 pub mod http;
 pub mod pages;
+pub mod telemetry;

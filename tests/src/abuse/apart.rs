@@ -1,6 +1,6 @@
-//! The parts of the measurement that run in processes of their own, as they would in earnest: the attackers, at
-//! the lowest priority, for an attacker brings his own machine; and a sink, which does with a flood the least that
-//! anything can do. They measure nothing.
+//! The parts of the measurement that run in processes of their own, as they would in earnest: the attackers,
+//! who come after everybody else, for an attacker brings his own machine; and a sink, which does with a flood the
+//! least that anything can do. They measure nothing.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::attacks::Attack;
+use super::scheduling::Scheduling;
 use crate::process::Process;
 
 /// Connections that flood at once.
@@ -63,14 +64,13 @@ impl Part {
 pub struct Floods(Process);
 
 impl Floods {
-    /// Starts them; they take a processor only where nobody else wants it.
+    /// Starts them.
     ///
     /// # Panics
     /// When they cannot be started.
-    pub async fn start(attack: Attack, target: SocketAddr) -> Self {
-        let mut command = Command::new("chrt");
-        command.args(["--idle", "0"]).arg(own_program());
-        command.args(["flood", attack.name(), &target.to_string()]);
+    pub async fn start(attack: Attack, target: SocketAddr, scheduling: Scheduling) -> Self {
+        let mut command = scheduling.attacker();
+        command.arg(own_program()).args(["flood", attack.name(), &target.to_string()]);
         let mut process = Process::start("floods", &mut command);
         process.told(|line| line.strip_prefix(TELLS).map(drop)).await;
         Self(process)

@@ -1,9 +1,10 @@
 //! What floods and idle connections do to the calls of others: the same calls, in the same run, before and during
-//! each. The attackers have a process of their own and only the processor time that nobody else wants; what they take
-//! all the same shows in a control, where they flood a bare sink while the same calls go on.
+//! each. The attackers have a process of their own and come after everybody else; what they take all the same shows in
+//! a control, where they flood a bare sink while the same calls go on.
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -17,6 +18,7 @@ use super::apart::{Floods, Part, start_sink};
 use super::attacks::{Attack, CALL};
 use super::memory::resident;
 use super::processor::used;
+use super::scheduling::Scheduling;
 use crate::bench::machine::raise_open_files;
 use crate::client::Line;
 use crate::json::chat;
@@ -32,6 +34,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const NEWCOMERS_PAUSE: Duration = Duration::from_millis(50);
 /// What a stalled caller sends of its head.
 const HALF_A_HEAD: &[u8] = b"GET /v1/models HTTP/1.1\r\nhost: rou";
+/// The goal: the callers' 99th percentile during any flood, to that of the calm.
+const MOST_RATIO: f64 = 1.5;
 
 /// Measures what floods do to others' calls.
 #[derive(Clone, Debug, Parser)]
@@ -40,11 +44,14 @@ pub struct Options {
     /// Print the result as one line of JSON alone; otherwise a table stands before it
     #[arg(long)]
     pub json: bool,
+    /// Fail where calls failed, or their 99th percentile during a flood is above 1.5 times that of the calm
+    #[arg(long)]
+    pub check: bool,
     /// Seconds that each phase lasts
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
     /// How often each flood comes, between a calm phase and a control: what else the machine does is spread over all
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// Connections that do nothing
     #[arg(long, default_value_t = 10_000)]
@@ -83,6 +90,7 @@ struct Phase {
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 struct Report {
+    scheduling: Scheduling,
     worst_p99_ratio: f64,
     worst_control_ratio: f64,
     failed_calls: usize,
@@ -90,24 +98,25 @@ struct Report {
     phases: Vec<Phase>,
 }
 
-/// Measures, and prints.
+/// Measures, and prints; says whether the goal was met, where it is to be checked.
 ///
 /// # Errors
-/// When nothing can be printed, or not enough files can be open.
+/// When nothing can be printed, not enough files can be open, or `chrt` is missing.
 ///
 /// # Panics
 /// When the router does not start.
-pub async fn run(options: &Options) -> anyhow::Result<()> {
+pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     raise_open_files()?;
     if let Some(part) = &options.part {
-        return part.run().await;
+        return part.run().await.map(|()| ExitCode::SUCCESS);
     }
+    let scheduling = Scheduling::ask()?;
     let provider = Provider::start("only").await.serving("m");
     let config = json!({"limits": {"concurrency": 1_000}});
     let router = Setup::new(&[&provider]).config(config).start().await;
     let (_process, sink) = start_sink().await;
     let (phase, rounds) = (Duration::from_secs(options.seconds), options.rounds);
-    let bench = Bench { router, sink, phase, rounds };
+    let bench = Bench { router, sink, phase, rounds, scheduling };
     calls(&bench.router, bench.phase.min(Duration::from_secs(1))).await;
     let mut phases = Vec::new();
     for attack in options.only.map_or(Attack::ALL.to_vec(), |only| vec![only]) {
@@ -116,7 +125,13 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     if options.only.is_none() {
         phases.push(bench.idle(options.idle).await?);
     }
-    print(options, phases)
+    let report = report(scheduling, phases);
+    print(options, &report)?;
+    Ok(if options.check && !report.meets_the_goal() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// A router whose callers are measured, and a sink.
@@ -125,6 +140,7 @@ struct Bench {
     sink: SocketAddr,
     phase: Duration,
     rounds: u32,
+    scheduling: Scheduling,
 }
 
 impl Bench {
@@ -146,7 +162,7 @@ impl Bench {
     }
 
     async fn during(&self, attack: Attack, target: SocketAddr) -> Measured {
-        let floods = Floods::start(attack, target).await;
+        let floods = Floods::start(attack, target, self.scheduling).await;
         let measured = self.calm().await;
         let attacks = floods.stop().await;
         Measured { attacks, ..measured }
@@ -223,7 +239,7 @@ impl Measured {
     }
 
     fn ratio(&self, calm: &Self) -> f64 {
-        (self.times.p99_ms() / calm.times.p99_ms() * 100.0).round() / 100.0
+        (self.times.p99().as_secs_f64() / calm.times.p99().as_secs_f64() * 100.0).round() / 100.0
     }
 }
 
@@ -300,15 +316,25 @@ async fn newcomer(router: SocketAddr, request: Vec<u8>, end: Instant) -> Vec<(Du
     done
 }
 
-fn print(options: &Options, phases: Vec<Phase>) -> anyhow::Result<()> {
+fn report(scheduling: Scheduling, phases: Vec<Phase>) -> Report {
     let worst = |of: fn(&Phase) -> f64| phases.iter().map(of).fold(0.0, f64::max);
-    let report = Report {
+    Report {
+        scheduling,
         worst_p99_ratio: worst(|phase| phase.p99_ratio),
         worst_control_ratio: worst(|phase| phase.control_ratio),
         failed_calls: phases.iter().map(|phase| phase.failed_calls).sum(),
         rss_mib_max: phases.iter().map(|phase| phase.rss_mib).max().unwrap_or(0),
         phases,
-    };
+    }
+}
+
+impl Report {
+    fn meets_the_goal(&self) -> bool {
+        self.failed_calls == 0 && self.worst_p99_ratio <= MOST_RATIO
+    }
+}
+
+fn print(options: &Options, report: &Report) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if !options.json {
         for phase in &report.phases {
@@ -323,6 +349,6 @@ fn print(options: &Options, phases: Vec<Phase>) -> anyhow::Result<()> {
             )?;
         }
     }
-    writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    writeln!(out, "{}", serde_json::to_string(report)?)?;
     Ok(())
 }

@@ -6,5 +6,6 @@ pub mod frames;
 pub mod measure;
 pub mod memory;
 pub mod processor;
+pub mod scheduling;
 
 pub use frames::{Ended, Frames, Kind};

@@ -25,6 +25,7 @@ use tokio_rustls::server::TlsStream;
 use super::gathered::{Outgoing, gather};
 use super::metered::{Metered, is_flood};
 use super::offences::Offences;
+use super::queue::{Queue, Resets};
 use super::turns::{Turns, Unsent};
 use super::{Handler, Peer, ServerLimits, ServerOptions, Strangers};
 use crate::tls::ServerTls;
@@ -82,7 +83,7 @@ enum Protocol {
 impl<M> Connector<M> {
     /// `leaving` is thrown when the server will soon stop.
     pub(super) fn new(options: ServerOptions, make_service: M, leaving: Shutdown) -> Self {
-        let ServerOptions { limits, tls, spawner, strangers, .. } = options;
+        let ServerOptions { limits, tls, spawner, strangers, defences, .. } = options;
         Self {
             make_service,
             http1: http1_builder(&limits),
@@ -94,7 +95,7 @@ impl<M> Connector<M> {
             age_grace: limits.connection_age_grace,
             spawner,
             strangers,
-            offences: Offences::default(),
+            offences: Offences::new(defences),
             leaving,
             cut: Shutdown::new(),
         }
@@ -232,12 +233,15 @@ impl<M> Connector<M> {
             Protocol::Http2 => {
                 let welcome = Arc::clone(&visit.welcome);
                 // Boxed: a stream's future is moved ten times on its way into its task, all nine kilobytes of it.
+                let resets = Resets::default();
+                let queue = Queue::new(self.streams, resets.clone());
                 let service = service_fn(move |request: Request<Incoming>| {
                     let welcome = Arc::clone(&welcome);
-                    Box::pin(service.call(request).inspect_ok(move |answer| note(answer, &welcome)))
+                    let answer = service.call(request);
+                    queue.enter(Box::pin(answer.inspect_ok(move |answer| note(answer, &welcome))))
                 });
                 let (io, outgoing) = gather(io);
-                let io = TokioIo::new(Metered::new(io, self.streams));
+                let io = TokioIo::new(Metered::new(io, self.streams, resets));
                 let connection = Box::pin(self.http2.serve_connection(io, service));
                 self.finish(Turns::new(connection, Some(outgoing)), &visit.retire).await
             }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::connection::HTTP2_PREFACE;
+use super::queue::Resets;
 
 /// What a connection begins with, and has at most, unless it may have more streams than usual: one that gives up on
 /// all of them at once, twice over, has to stay within.
@@ -54,11 +55,13 @@ pub(super) struct Metered<I> {
     filled: Instant,
     /// Frames since the connection last had nothing to read, or let others have their turn.
     turn: u32,
+    /// Is told of each stream that the peer gives up.
+    resets: Resets,
 }
 
 impl<I> Metered<I> {
-    /// `streams` is how many the peer may have open at once.
-    pub(super) fn new(io: I, streams: u32) -> Self {
+    /// `streams` is how many the peer may have open at once; `resets` is told of those that it gives up.
+    pub(super) fn new(io: I, streams: u32, resets: Resets) -> Self {
         let balance_max = streams.saturating_mul(2 * RESET_COST).max(BALANCE_MAX);
         let (frames, answers) = (Frames::after(HTTP2_PREFACE.len()), Frames::after(0));
         Self {
@@ -69,6 +72,7 @@ impl<I> Metered<I> {
             balance_max,
             filled: Instant::now(),
             turn: 0,
+            resets,
         }
     }
 
@@ -79,7 +83,10 @@ impl<I> Metered<I> {
             match kind {
                 HEADERS => self.bring(PER_CALL),
                 DATA if length >= DATA_MIN_BYTES => {}
-                RST_STREAM => self.pay(RESET_COST)?,
+                RST_STREAM => {
+                    self.resets.note();
+                    self.pay(RESET_COST)?;
+                }
                 SETTINGS | PING => self.pay(ANSWERED_COST)?,
                 _ => self.pay(1)?,
             }
@@ -245,7 +252,7 @@ mod tests {
     }
 
     fn begun() -> Metered<()> {
-        let mut metered = Metered::new((), 100);
+        let mut metered = Metered::new((), 100, Resets::default());
         metered.take_in(HTTP2_PREFACE).unwrap();
         metered
     }
@@ -283,7 +290,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_caller_may_give_up_on_all_its_calls() {
         for streams in [1, 100, 10_000] {
-            let mut metered = Metered::new((), streams);
+            let mut metered = Metered::new((), streams, Resets::default());
             metered.take_in(HTTP2_PREFACE).unwrap();
             for _ in 0..2 {
                 assert!((0..streams).all(|_| metered.take_in(&frame(1, 50)).is_ok()));
@@ -324,7 +331,8 @@ mod tests {
     #[test]
     fn others_have_their_turn_however_much_is_ready() {
         let stream = [HTTP2_PREFACE.to_vec(), frame(0, 100).repeat(640)].concat();
-        let (mut metered, mut piece) = (Metered::new(&stream[..], 100), [0; 17 * 16]);
+        let (mut metered, mut piece) =
+            (Metered::new(&stream[..], 100, Resets::default()), [0; 17 * 16]);
         let (mut turns, mut bytes, mut cx) = (0, 0, Context::from_waker(Waker::noop()));
         while bytes < stream.len() {
             let mut buffer = ReadBuf::new(&mut piece);

@@ -2,9 +2,10 @@
 //! as soon as it is hung up on, and each time costs a connection's set-up. Nobody is refused, and what is connected
 //! is not touched, for many callers may stand behind one address.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,14 +22,61 @@ const HALVED_AFTER: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(1);
 /// Addresses share this many entries, whatever comes: who shares one with an offender waits with it.
 const ENTRIES: usize = 1_024;
+/// A wait that callers notice: ten offences at once, or seven a second. The log tells of it.
+const NOTICED: Duration = Duration::from_millis(20);
+/// The log tells no more often than this, whoever floods it.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// What became of a connection because somebody broke the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defence {
+    /// It was ended for what came over it.
+    Ended,
+    /// It is new and waits, for others from its address were ended.
+    Delayed,
+}
+
+/// Is told of each.
+#[derive(Clone, Default)]
+pub struct Defences(Option<Arc<Told>>);
+
+type Told = dyn Fn(Defence) + Send + Sync;
+
+impl Defences {
+    /// Tells this.
+    #[must_use]
+    pub fn tell(told: impl Fn(Defence) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(told)))
+    }
+
+    fn note(&self, what: Defence) {
+        if let Some(told) = &self.0 {
+            told(what);
+        }
+    }
+}
+
+impl fmt::Debug for Defences {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Defences").field(&self.0.is_some()).finish()
+    }
+}
 
 /// What the connections of a server did that broke the rules, for a few seconds.
 #[derive(Debug, Default)]
 pub(super) struct Offences {
     /// Nobody can know which addresses share an entry.
     hasher: RandomState,
+    noted: Mutex<Noted>,
+    defences: Defences,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
     /// Empty until the first offence.
-    entries: Mutex<Vec<Entry>>,
+    entries: Vec<Entry>,
+    /// When the log last told of a wait.
+    told: Option<Instant>,
 }
 
 /// The wait after the last offence.
@@ -48,32 +96,38 @@ impl Entry {
 }
 
 impl Offences {
+    /// `defences` is told what comes of them.
+    pub(super) fn new(defences: Defences) -> Self {
+        Self { defences, ..Self::default() }
+    }
+
     /// Notes one.
     pub(super) fn add(&self, peer: IpAddr) {
-        let now = Instant::now();
-        let mut entries = self.entries();
-        if entries.is_empty() {
-            entries.resize(ENTRIES, Entry { wait: Duration::ZERO, since: now });
-        }
-        if let Some(entry) = entries.get_mut(self.place(peer)) {
-            *entry = Entry { wait: (entry.left(now) + STEP).min(LONGEST), since: now };
+        self.defences.note(Defence::Ended);
+        if let Some(wait) = self.noted().add(self.place(peer), Instant::now()) {
+            let wait_ms = wait.as_millis();
+            tracing::warn!(%peer, wait_ms, "connections from one address are ended again and again for what comes over them, new ones from there wait");
         }
     }
 
     /// How long a new connection from there waits before anything of it is read.
     pub(super) fn wait(&self, peer: IpAddr) -> Duration {
-        let entry = self.entries().get(self.place(peer)).copied();
-        entry.map_or(Duration::ZERO, |entry| entry.left(Instant::now()))
+        let entry = self.noted().entries.get(self.place(peer)).copied();
+        let wait = entry.map_or(Duration::ZERO, |entry| entry.left(Instant::now()));
+        if !wait.is_zero() {
+            self.defences.note(Defence::Delayed);
+        }
+        wait
     }
 
     /// Whether there ever was one.
     #[cfg(test)]
     pub(super) fn any(&self) -> bool {
-        !self.entries().is_empty()
+        !self.noted().entries.is_empty()
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The entry of an address; over IPv6 of the network of 64 bits that a subscriber has to himself.
@@ -83,6 +137,23 @@ impl Offences {
             IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or_default(),
         };
         usize::try_from(self.hasher.hash_one(of)).unwrap_or_default() % ENTRIES
+    }
+}
+
+impl Noted {
+    /// Notes one; says the wait where the log is to tell of it.
+    fn add(&mut self, place: usize, now: Instant) -> Option<Duration> {
+        if self.entries.is_empty() {
+            self.entries.resize(ENTRIES, Entry { wait: Duration::ZERO, since: now });
+        }
+        let entry = self.entries.get_mut(place)?;
+        *entry = Entry { wait: (entry.left(now) + STEP).min(LONGEST), since: now };
+        let lately = self.told.is_some_and(|told| now.duration_since(told) < TELL_AGAIN);
+        if entry.wait < NOTICED || lately {
+            return None;
+        }
+        self.told = Some(now);
+        Some(entry.wait)
     }
 }
 
@@ -123,5 +194,28 @@ mod tests {
         let others = (0..=255).map(|last| ip(&format!("198.51.100.{last}")));
         let waiting = others.filter(|peer| !offences.wait(*peer).is_zero()).count();
         assert!(waiting < 16, "{waiting}");
+    }
+
+    #[test]
+    fn the_log_tells_of_a_wait_that_callers_notice_and_then_not_for_a_while() {
+        let (mut noted, now) = (Noted::default(), Instant::now());
+        let told: Vec<_> = (0..100).filter_map(|_| noted.add(7, now)).collect();
+        assert_eq!(told, [NOTICED]);
+        // Neither that of another address.
+        assert!((0..100).all(|_| noted.add(8, now + TELL_AGAIN / 2).is_none()));
+        let told: Vec<_> = (0..100).filter_map(|_| noted.add(8, now + TELL_AGAIN)).collect();
+        assert_eq!(told, [NOTICED]);
+    }
+
+    #[test]
+    fn each_offence_and_each_wait_is_told_of() {
+        let all: Arc<Mutex<Vec<_>>> = Arc::default();
+        let kept = Arc::clone(&all);
+        let offences = Offences::new(Defences::tell(move |what| kept.lock().unwrap().push(what)));
+        let peer = ip("192.0.2.1");
+        assert_eq!(offences.wait(peer), Duration::ZERO);
+        offences.add(peer);
+        assert_ne!(offences.wait(peer), Duration::ZERO);
+        assert_eq!(*all.lock().unwrap(), [Defence::Ended, Defence::Delayed]);
     }
 }

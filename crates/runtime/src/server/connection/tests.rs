@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+mod order;
+
 const CALL: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
 const ANSWER: &[u8] = b"well";
 /// A head of HTTP/2 without dynamic parts: GET, http, the path / and an authority.
