@@ -13,18 +13,18 @@ pub struct EtcdFlags {
     #[arg(long, env = "TRUNKLINE_ETCD_ENDPOINTS", value_name = "URL,…", value_delimiter = ',')]
     pub etcd_endpoints: Vec<String>,
     /// Who signed etcd's certificates
-    #[arg(long, env = "TRUNKLINE_ETCD_CA", value_name = "FILE", requires = "etcd_cert")]
+    #[arg(long, env = "TRUNKLINE_ETCD_CA", value_name = "FILE")]
     pub etcd_ca: Option<PathBuf>,
     /// Our certificate to etcd; its common name is the etcd user
     #[arg(long, env = "TRUNKLINE_ETCD_CERT", value_name = "FILE", requires = "etcd_key")]
     pub etcd_cert: Option<PathBuf>,
     /// The key of our certificate to etcd
-    #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires = "etcd_ca")]
+    #[arg(long, env = "TRUNKLINE_ETCD_KEY", value_name = "FILE", requires_all = ["etcd_ca", "etcd_cert"])]
     pub etcd_key: Option<PathBuf>,
 }
 
 impl EtcdFlags {
-    /// Who we are to etcd; `None` for no TLS.
+    /// How we reach etcd over TLS, and who we are to it, where it asks for that; `None` for no TLS.
     #[must_use]
     pub fn tls(&self) -> Option<ClientFiles> {
         let identity = self.etcd_cert.clone().zip(self.etcd_key.clone());
@@ -58,7 +58,9 @@ mod tests {
         let identity = Some((PathBuf::from("a.pem"), PathBuf::from("a.key")));
         let whole = ClientFiles { ca: PathBuf::from("ca.pem"), identity };
         assert_eq!(said(&files).unwrap().tls(), Some(whole));
-        for part in [&files[..2], &files[2..4], &files[4..], &files[..4], &files[2..]] {
+        let nobody = ClientFiles { ca: PathBuf::from("ca.pem"), identity: None };
+        assert_eq!(said(&files[..2]).unwrap().tls(), Some(nobody));
+        for part in [&files[2..4], &files[4..], &files[..4], &files[2..]] {
             assert_eq!(said(part), None, "{part:?}");
         }
     }
