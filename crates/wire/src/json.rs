@@ -4,11 +4,13 @@
 //! value lies, and because a skipping parser would not bound the depth of what it skips. Answers,
 //! chunks and requests are all read with it, so "valid JSON" means one thing in the whole router.
 
+mod inside;
 mod plain;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub(crate) use self::inside::{escape, write_inside};
 use self::plain::plain_run;
 
 /// Deepest nesting of objects and arrays that is accepted, counting the outermost as one.
@@ -368,42 +370,6 @@ impl<'a> Scanner<'a> {
 
     fn fault(&self, reason: &'static str) -> Fault {
         Fault { at: self.at, reason }
-    }
-}
-
-/// `text` as the inside of a JSON string, borrowed when nothing needs an escape.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    if plain_run(text.as_bytes()) == text.len() {
-        return Cow::Borrowed(text);
-    }
-    let mut inside = String::with_capacity(text.len() + 8);
-    write_inside(text, |piece| inside.push_str(piece));
-    Cow::Owned(inside)
-}
-
-/// Writes `text` as the inside of a JSON string, piece by piece: long runs of plain bytes as they are.
-pub(crate) fn write_inside(text: &str, mut put: impl FnMut(&str)) {
-    let mut rest = text;
-    while !rest.is_empty() {
-        // Ends before an ASCII character or at the end, so always between two characters.
-        let (plain, after) = rest.split_at(plain_run(rest.as_bytes()));
-        put(plain);
-        let Some(special) = after.chars().next() else { return };
-        put_escape(special, &mut put);
-        rest = after.get(special.len_utf8()..).unwrap_or_default();
-    }
-}
-
-fn put_escape(special: char, put: &mut impl FnMut(&str)) {
-    match special {
-        '"' => put("\\\""),
-        '\\' => put("\\\\"),
-        '\n' => put("\\n"),
-        '\r' => put("\\r"),
-        '\t' => put("\\t"),
-        '\u{8}' => put("\\b"),
-        '\u{c}' => put("\\f"),
-        control => put(&format!("\\u{:04x}", u32::from(control))),
     }
 }
 
