@@ -54,15 +54,16 @@ pub fn pepper(reference: Option<&SecretRef>) -> Result<[u8; 32], BoxError> {
 }
 
 /// Writes documents into a store that has none of their kind; what is there stays, and a router that may not
-/// write needs to only where something is missing.
+/// write needs to only where something is missing. The catalog comes last: whoever has one is ready for calls, and
+/// must know their keys by then.
 ///
 /// # Errors
 /// When the store cannot be written.
 pub async fn bootstrap(store: &dyn Store, documents: &Documents) -> Result<(), StoreError> {
     let named = [
-        (CATALOG, documents.catalog.as_ref().map(|d| &d.canonical)),
-        (POLICY, documents.policy.as_ref().map(|d| &d.canonical)),
         (KEYS, documents.keys.as_ref().map(|d| &d.canonical)),
+        (POLICY, documents.policy.as_ref().map(|d| &d.canonical)),
+        (CATALOG, documents.catalog.as_ref().map(|d| &d.canonical)),
     ];
     for (path, canonical) in named {
         let Some(canonical) = canonical else { continue };
@@ -136,3 +137,6 @@ pub fn assemble(setup: Setup) -> Result<Parts, BoxError> {
     };
     Ok(Parts { router, follower, records })
 }
+
+#[cfg(test)]
+mod tests;
