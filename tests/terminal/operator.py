@@ -65,6 +65,8 @@ class Terminal:
 def take_terminal():
     import fcntl
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # What runs in the background of a shell is deaf to Ctrl-C; nobody's terminal is.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def leaves_as_found(leave):

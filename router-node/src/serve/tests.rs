@@ -1,3 +1,5 @@
+//! Stories about filling an empty store.
+
 use trunkline_store::Memory;
 use trunkline_store::keys::CONFIG;
 
