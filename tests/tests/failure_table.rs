@@ -518,6 +518,27 @@ async fn the_calls_own_deadline() {
 }
 
 #[tokio::test]
+async fn callers_in_a_hurry_take_no_provider_from_the_others() {
+    for shape in BOTH {
+        let bad = bad_provider().await;
+        bad.fails_with(Fault::BlackHole);
+        let router = Setup::new(&[&bad]).start().await;
+        let client = router.client();
+        for _ in 0..8 {
+            let hurry = [("x-trunkline-timeout-ms", "1")];
+            let reply = client.post_with("/v1/chat/completions", &hurry, &ask("lone", shape)).await;
+            assert_eq!(reply.error_type(), "deadline_exceeded");
+        }
+        bad.sim.clear_faults().unwrap();
+        let reply = client
+            .post_with("/v1/chat/completions", &[("x-trunkline-explain", "1")], &ask("lone", shape))
+            .await;
+        assert_eq!(reply.status(), 200);
+        assert_eq!(first_reason(&reply.head), "drawn");
+    }
+}
+
+#[tokio::test]
 async fn a_caller_who_leaves_inside_a_stream() {
     let config =
         SimConfig::with_profile(Profile { tokens_per_second: 20.0, ..Profile::instant(1_000) });
@@ -583,6 +604,12 @@ async fn a_caller_who_leaves_before_an_answer() {
     let log = router.stop().await;
     let outcomes: Vec<_> = log.calls().into_iter().map(|call| call["outcome"].clone()).collect();
     assert_eq!(outcomes, ["abandoned", "abandoned"]);
+}
+
+/// Why the first turn of a call stands where it does.
+fn first_reason(head: &trunkline_tests::client::Head) -> String {
+    let decision: Value = head.header("x-trunkline-decision").unwrap().parse().unwrap();
+    decision["turns"][0]["reason"].as_str().unwrap().to_owned()
 }
 
 /// The record of a call that its caller left, once the router has noticed.

@@ -148,8 +148,10 @@ impl FailureKind {
             Self::Connect | Self::Reset | Self::ServerError => (N::OtherEndpoint, P::Health, true),
             Self::Dns | Self::Tls => (N::OtherEndpoint, P::Health, false),
             Self::FirstContentTimeout | Self::Stall => (N::OtherEndpoint, P::Health, false),
-            // The call's own deadline leaves no time for another try, yet it was the endpoint that was slow.
-            Self::Deadline => (N::None, P::Health, false),
+            // It leaves no time for another try. How long a call may take is its caller's choice: an endpoint
+            // that had less time than its own deadlines allow has shown nothing, and a caller in a hurry must
+            // not take a provider from all others.
+            Self::Deadline => (N::None, P::Nobody, false),
             Self::Overloaded => (N::OtherEndpoint, P::HalfHealth, true),
             Self::RateLimited => (N::OtherEndpoint, P::Capacity, true),
             Self::CredentialRefused | Self::PaymentRequired => {
@@ -225,6 +227,13 @@ mod tests {
     fn a_rate_limit_is_capacity_and_never_health() {
         assert_eq!(FailureKind::of_status(429), Some(FailureKind::RateLimited));
         assert_eq!(FailureKind::RateLimited.effect().penalty, Penalty::Capacity);
+    }
+
+    #[test]
+    fn a_callers_haste_is_nobodys_failure() {
+        assert_eq!(FailureKind::Deadline.effect().penalty, Penalty::Nobody);
+        let slow = [FailureKind::FirstContentTimeout, FailureKind::Stall];
+        assert!(slow.iter().all(|kind| kind.effect().penalty == Penalty::Health));
     }
 
     #[test]
