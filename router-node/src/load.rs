@@ -209,6 +209,28 @@ impl EndpointLoad {
     }
 }
 
+/// The one trial of an ejected endpoint, held by its call. A call that ends without a word about the endpoint,
+/// because its caller left, gives it back when this is dropped.
+#[derive(Debug)]
+pub struct Trial {
+    load: Arc<EndpointLoad>,
+    taken_ms: u64,
+}
+
+impl Trial {
+    /// Takes the trial; `None` when there is none to take.
+    pub fn take(load: &Arc<EndpointLoad>, now_ms: u64) -> Option<Self> {
+        load.take_trial(now_ms).then(|| Self { load: Arc::clone(load), taken_ms: now_ms })
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // Due since it was taken, and so due now.
+        self.load.judged().breaker.return_trial(self.taken_ms);
+    }
+}
+
 /// Counts one call in flight for as long as it is held.
 #[derive(Debug)]
 pub struct InFlight(Arc<EndpointLoad>);
@@ -333,6 +355,22 @@ mod tests {
         load.failed(&Failure::new(FailureKind::RateLimited), 0, 5_000);
         assert_eq!(load.free_credential(2, 5_000), Some(1));
         assert_eq!(load.read(2, 5_000).admission, Admission::Admitted);
+    }
+
+    #[test]
+    fn a_trial_that_says_nothing_is_given_back() {
+        let load = Arc::new(EndpointLoad::default());
+        for _ in 0..5 {
+            load.failed(&Failure::new(FailureKind::Connect), 0, 5_000);
+        }
+        let trial = Trial::take(&load, 7_000).unwrap();
+        assert!(Trial::take(&load, 7_100).is_none());
+        drop(trial);
+        assert_eq!(load.admission(7_100), Admission::Trial);
+        let trial = Trial::take(&load, 7_100).unwrap();
+        load.succeeded(7_200);
+        drop(trial);
+        assert_eq!(load.admission(7_200), Admission::Admitted);
     }
 
     #[test]

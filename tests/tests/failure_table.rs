@@ -606,6 +606,36 @@ async fn a_caller_who_leaves_before_an_answer() {
     assert_eq!(outcomes, ["abandoned", "abandoned"]);
 }
 
+#[tokio::test]
+async fn a_caller_who_leaves_a_trial_gives_it_back() {
+    let provider = Provider::start("only").await.serving("m");
+    provider.fails_with(Fault::status(500));
+    let router = Setup::new(&[&provider]).start().await;
+    let client = router.client();
+    for _ in 0..5 {
+        client.chat(&chat("m")).await;
+    }
+    provider.sim.clear_log();
+    provider.fails_with(Fault::BlackHole);
+    // 1 is a trial that is due.
+    while router.metric("trunkline_endpoint_breaker", "only/m").await != 1.0 {
+        tokio::task::yield_now().await;
+    }
+    let asked = chat("m");
+    tokio::select! {
+        _ = client.stream(&asked) => panic!("a silent provider has answered"),
+        seen = provider.sim.wait_for(|log| log.len() == 1) => drop(seen.unwrap()),
+    }
+    while router.metric("trunkline_requests_total", "abandoned").await < 1.0 {
+        tokio::task::yield_now().await;
+    }
+    provider.sim.clear_faults().unwrap();
+    let explain = [("x-trunkline-explain", "1")];
+    let reply = client.post_with("/v1/chat/completions", &explain, &chat("m")).await;
+    assert_eq!(reply.status(), 200);
+    assert_eq!(first_reason(&reply.head), "trial");
+}
+
 /// Why the first turn of a call stands where it does.
 fn first_reason(head: &trunkline_tests::client::Head) -> String {
     let decision: Value = head.header("x-trunkline-decision").unwrap().parse().unwrap();
