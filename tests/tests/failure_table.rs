@@ -445,6 +445,23 @@ async fn a_content_filter_leads_elsewhere_only_by_list_and_policy() {
 }
 
 #[tokio::test]
+async fn what_one_dialect_cannot_say_goes_to_a_provider_of_another() {
+    let dialect = json!({"dialect": "anthropic"});
+    let claude = Provider::start("claude").await.serving("m").described(dialect);
+    let plain = Provider::start("plain").await.serving("m");
+    let router = Setup::new(&[&claude, &plain]).start().await;
+    let client = router.client();
+    let choices = |wishes| overlay(chat("m"), json!({"n": 2, "provider": wishes}));
+    let reply = client.chat(&choices(json!({"order": ["claude", "plain"]}))).await;
+    assert_eq!(reply.status(), 200);
+    let record = client.record(&reply.head).await;
+    assert_eq!(record.attempts(), ["claude:untranslatable", "plain:ok"]);
+    let reply = client.chat(&choices(json!({"only": ["claude"]}))).await;
+    assert_eq!((reply.status(), reply.error_type().as_str()), (400, "invalid_request"));
+    assert!(claude.saw("m").is_empty());
+}
+
+#[tokio::test]
 async fn an_error_inside_a_success() {
     check(Fault::ErrorInOk { after: 0 }, passing("error_inside", 502, "provider_error"), &BOTH)
         .await;

@@ -34,6 +34,8 @@ pub enum FailureKind {
     ContextLength,
     /// Another 4xx: the request itself is at fault.
     BadRequest,
+    /// The request says what cannot be said in the provider's dialect; nothing was sent.
+    Untranslatable,
     /// A content filter refused the prompt.
     ContentFilter,
     /// Status 200 with an error inside.
@@ -98,7 +100,7 @@ pub struct Effect {
 
 impl FailureKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Connect,
         Self::Dns,
         Self::Tls,
@@ -114,6 +116,7 @@ impl FailureKind {
         Self::ModelMissing,
         Self::ContextLength,
         Self::BadRequest,
+        Self::Untranslatable,
         Self::ContentFilter,
         Self::ErrorInside,
         Self::Empty,
@@ -160,6 +163,8 @@ impl FailureKind {
             Self::ModelMissing => (N::OtherEndpoint, P::Model, false),
             Self::ContextLength => (N::LargerWindow, P::Nobody, false),
             Self::BadRequest => (N::None, P::Nobody, false),
+            // A provider of another dialect may well take it.
+            Self::Untranslatable => (N::OtherEndpoint, P::Nobody, false),
             Self::ContentFilter => (N::OtherModelIfAllowed, P::Nobody, false),
             Self::ErrorInside | Self::Empty | Self::Undecodable => {
                 (N::OtherEndpoint, P::Health, true)
@@ -189,6 +194,7 @@ impl FailureKind {
             Self::ModelMissing => "model_missing",
             Self::ContextLength => "context_length",
             Self::BadRequest => "bad_request",
+            Self::Untranslatable => "untranslatable",
             Self::ContentFilter => "content_filter",
             Self::ErrorInside => "error_inside",
             Self::Empty => "empty",
