@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
-use trunkline_core::breaker::{Admission, Breaker, Ghost, Outcome};
+use trunkline_core::breaker::{Admission, Breaker, Ghost, Outcome, RECENT_MS};
 use trunkline_core::catalog::MAX_CREDENTIALS;
 use trunkline_core::failure::{Failure, FailureKind, Penalty};
 use trunkline_core::id::{EndpointId, ModelId};
@@ -59,6 +59,8 @@ pub struct EndpointLoad {
     rests_until_ms: [AtomicU64; MAX_CREDENTIALS],
     /// Nothing speaks against the endpoint: its locked part need not be looked at.
     clean: AtomicBool,
+    /// When a try last worked; 0 for never.
+    worked_at_ms: AtomicU64,
     /// It has failed or refused at least once since it was last clean.
     judged: Mutex<Judged>,
 }
@@ -83,7 +85,7 @@ impl EndpointLoad {
             return LocalLoad {
                 in_flight,
                 ghost_milli,
-                recently_good: true,
+                recently_good: now_ms < self.worked_at_ms.load(Relaxed) + RECENT_MS,
                 ..LocalLoad::default()
             };
         }
@@ -153,6 +155,7 @@ impl EndpointLoad {
         let mut judged = self.judged();
         judged.breaker.record(Outcome::Good, now_ms);
         judged.throttle.record(Accepted::Yes, now_ms);
+        self.worked_at_ms.store(now_ms, Relaxed);
         self.settle(&judged, now_ms);
     }
 
@@ -355,6 +358,14 @@ mod tests {
         load.failed(&Failure::new(FailureKind::RateLimited), 0, 5_000);
         assert_eq!(load.free_credential(2, 5_000), Some(1));
         assert_eq!(load.read(2, 5_000).admission, Admission::Admitted);
+    }
+
+    #[test]
+    fn only_what_worked_in_the_last_ten_seconds_is_recently_good() {
+        let load = EndpointLoad::default();
+        load.succeeded(5_000);
+        assert!(load.read(1, 5_000 + RECENT_MS - 1).recently_good);
+        assert!(!load.read(1, 5_000 + RECENT_MS).recently_good);
     }
 
     #[test]

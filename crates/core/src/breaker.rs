@@ -5,6 +5,8 @@
 const CONSECUTIVE_LIMIT: u32 = 5;
 /// Seconds of recent outcomes that are judged.
 const RING_SECONDS: usize = 10;
+/// The same in milliseconds: what is longer ago is not recent.
+pub const RECENT_MS: u64 = RING_SECONDS as u64 * 1_000;
 /// Fewer outcomes than this in the ring are judged only by the row above.
 const MIN_SAMPLES: u32 = 20;
 /// First back-off after an ejection; doubles up to [`BACK_OFF_MAX_MS`].
