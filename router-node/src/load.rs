@@ -2,6 +2,7 @@
 //! breaker, the throttle, cooldowns. The rules are `core`'s; here they meet atomics and the clock.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -296,7 +297,8 @@ impl ModelLoad {
         let room = async {
             loop {
                 // Registered before the look, so that a share freed in between is not missed.
-                let freed = self.freed.notified();
+                let mut freed = pin!(self.freed.notified());
+                freed.as_mut().enable();
                 if let Some(share) = self.begin_retry(percent, floor) {
                     return share;
                 }
