@@ -59,14 +59,11 @@ pub struct Watched {
 impl Watched {
     /// An endpoint that nothing is known of.
     pub fn new(endpoint: Endpoint, schedule: Schedule, purse: Purse) -> Self {
-        let generation = match endpoint.probe {
-            ProbeMode::Generate => Generation::Allowed,
-            ProbeMode::List | ProbeMode::Connect | ProbeMode::None => Generation::Withheld,
-        };
+        let voter = Voter::new(generation_in(endpoint.probe));
         Self {
             endpoint,
             target: None,
-            voter: Voter::new(generation),
+            voter,
             schedule,
             purse,
             record: Record::default(),
@@ -80,6 +77,14 @@ impl Watched {
             room: Arc::default(),
             own_room: None,
         }
+    }
+
+    /// The catalog describes it anew. What may no longer be asked to generate must not wait for a generation.
+    pub fn describe(&mut self, endpoint: Endpoint, now_ms: u64) {
+        if endpoint.probe != self.endpoint.probe {
+            self.voter.step(Event::Generation(generation_in(endpoint.probe)), now_ms);
+        }
+        self.endpoint = endpoint;
     }
 
     /// The light probe that its mode allows.
@@ -234,5 +239,13 @@ impl Watched {
         if let Some(wait_ms) = failure.retry_after_ms {
             self.retry_after_until_ms = now_ms.saturating_add(wait_ms);
         }
+    }
+}
+
+/// Whether an endpoint of this mode may be asked to generate.
+fn generation_in(mode: ProbeMode) -> Generation {
+    match mode {
+        ProbeMode::Generate => Generation::Allowed,
+        ProbeMode::List | ProbeMode::Connect | ProbeMode::None => Generation::Withheld,
     }
 }

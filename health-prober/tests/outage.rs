@@ -32,6 +32,8 @@ use trunkline_store::keys::{Key, ROOT};
 use trunkline_store::{Change, Event, Expect, KeyValue, Memory, Store, Watch};
 use trunkline_upstream::Transport;
 
+/// Where the catalog is.
+const CATALOG: &str = "/trunkline/v1/cfg/catalog";
 /// How far the clock moves in one step.
 const STEP_MS: u64 = 250;
 
@@ -41,6 +43,16 @@ fn no_secrets() -> SecretFinder {
 
 fn eid(provider: &str) -> EndpointId {
     EndpointId::of(&ProviderId::new(provider), &ModelId::new("m"), &Region::new("global"))
+}
+
+/// A catalog in which each provider serves this endpoint.
+fn catalog_of(sims: &BTreeMap<&'static str, SimProvider>, endpoint: &str) -> String {
+    let entry = |(name, sim): (&&str, &SimProvider)| {
+        let url = sim.base_url();
+        format!("  - id: {name}\n    base_url: {url}\n    endpoints:\n      - {endpoint}\n")
+    };
+    let entries: String = sims.iter().map(entry).collect();
+    format!("version: 1\nproviders:\n{entries}")
 }
 
 /// One prober without its loop: the story takes its place.
@@ -87,19 +99,13 @@ struct Story {
 impl Story {
     async fn with(zones: &[&str], tell: impl Fn(&mut ProberConfig), endpoint: &str) -> Self {
         let mut sims = BTreeMap::new();
-        let mut text = String::from("version: 1\nproviders:\n");
         for name in ["dying", "steady"] {
-            let sim = SimProvider::start(SimConfig::default()).await.unwrap();
-            let url = sim.base_url();
-            text += &format!(
-                "  - id: {name}\n    base_url: {url}\n    endpoints:\n      - {endpoint}\n"
-            );
-            sims.insert(name, sim);
+            sims.insert(name, SimProvider::start(SimConfig::default()).await.unwrap());
         }
+        let text = catalog_of(&sims, endpoint);
         let catalog = trunkline_spec::catalog::parse(&text).unwrap();
         let store = Memory::new();
-        let key = "/trunkline/v1/cfg/catalog";
-        store.put(key, text.into(), Expect::Absent).await.unwrap();
+        store.put(CATALOG, text.into(), Expect::Absent).await.unwrap();
         let probers = zones.iter().enumerate().map(|(at, zone)| {
             let id = ProberId::new(&format!("p{at}"));
             let mut config = ProberConfig::new(id, Zone::new(zone), no_secrets());
@@ -285,6 +291,28 @@ async fn an_endpoint_that_lists_its_models_and_cannot_generate_is_down() {
     story.until("dying", Verdict::Up, 5_000).await;
     story.sims["dying"].set_fault(FaultRule::from(Fault::status(500)).for_model("m"));
     story.until("dying", Verdict::Down, 10 * 60_000).await;
+}
+
+#[tokio::test]
+async fn who_may_no_longer_be_asked_to_generate_comes_back_by_lists() {
+    let mut story = Story::of_three().await;
+    story.until("dying", Verdict::Up, 5_000).await;
+    story.sims["dying"].set_fault(FaultRule::from(Fault::status(500)).for_model("m"));
+    story.until("dying", Verdict::Down, 10 * 60_000).await;
+    let listed = catalog_of(&story.sims, "{model: m, probe: list}");
+    story.store.put(CATALOG, listed.into(), Expect::Any).await.unwrap();
+    story.until("dying", Verdict::Up, 5 * 60_000).await;
+}
+
+#[tokio::test]
+async fn who_finds_fault_with_what_probes_ask_comes_back_by_lists() {
+    let mut story = Story::of_three().await;
+    story.until("dying", Verdict::Up, 5_000).await;
+    story.sims["dying"].kill();
+    story.until("dying", Verdict::Down, 30_000).await;
+    story.sims["dying"].revive().unwrap();
+    story.sims["dying"].set_fault(FaultRule::from(Fault::status(400)).for_model("m"));
+    story.until("dying", Verdict::Up, 5 * 60_000).await;
 }
 
 #[tokio::test]
@@ -486,8 +514,7 @@ async fn records_of_what_is_no_longer_watched_are_removed() {
     let text = format!(
         "version: 1\nproviders:\n  - id: steady\n    base_url: {url}\n    endpoints:\n      - model: m\n"
     );
-    let key = "/trunkline/v1/cfg/catalog";
-    story.store.put(key, text.into(), Expect::Any).await.unwrap();
+    story.store.put(CATALOG, text.into(), Expect::Any).await.unwrap();
     story.go_on(2_000).await;
     let left = story.store.list("/trunkline/v1/obs/").await.unwrap();
     assert_eq!(left.entries.len(), 1);

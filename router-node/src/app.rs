@@ -12,7 +12,7 @@ use trunkline_runtime::ops::{self, OpsRoutes};
 use trunkline_runtime::otlp::{Exporter, Spans};
 use trunkline_runtime::readiness::Readiness;
 use trunkline_runtime::telemetry::{Logs, MetricsHandle, init_logs, init_metrics};
-use trunkline_runtime::{BoxError, Shutdown, Tasks, signals};
+use trunkline_runtime::{BoxError, Shutdown, Spawner, Tasks, signals};
 use trunkline_store::port::Store;
 use trunkline_store::{
     DiskSnapshot, Embedded, Etcd, EtcdOptions, Limits as StoreLimits, StoreError,
@@ -222,7 +222,9 @@ pub async fn start(
     let folder = config.store.records_folder();
     let records = Background::new(records, kept, Arc::clone(&costs), outlets, folder);
     keep(&mut tasks, records.clone());
-    tasks.spawn("store", follower.run(shutdown.clone()));
+    let drain = DrainTimes::new(config.drain.into());
+    let served = last_call(shutdown.clone(), drain.clone(), tasks.spawner());
+    tasks.spawn("store", follower.run(served));
     let registrar = Registrar::new(Arc::clone(&router), Arc::clone(&store), identity.clone())?;
     let registration = registrar.registration();
     tasks.spawn_companion("registration", registrar.run(shutdown.clone()));
@@ -246,7 +248,6 @@ pub async fn start(
     let (metrics, extra) = (observability.metrics.clone(), show(&mut tasks, page, &shutdown));
     let routes = OpsRoutes { readiness, metrics, extra };
     tasks.spawn_companion("operations", ops::serve(listeners.ops, routes, shutdown.clone()));
-    let drain = DrainTimes::new(config.drain.into());
     let port =
         |listener, tls: &Option<_>| Port { listener, tls: tls.clone(), drain: drain.clone() };
     let public = port(listeners.public, &certificates.public);
@@ -261,6 +262,13 @@ pub async fn start(
     tracing::info!(public = %address, %ops, %admin, "listening");
     let ends = Ends { registration, teller, records, exporter };
     Ok(Running { router, store, shutdown, tasks, address, identity, drain, ends })
+}
+
+/// Waits until a router that was asked to end takes no calls any more, and has ended those that it had.
+async fn last_call(shutdown: Shutdown, drain: DrainTimes, connections: Spawner) {
+    shutdown.wait().await;
+    sleep(drain.get().delay).await;
+    connections.idle().await;
 }
 
 /// The background of the ledger.

@@ -20,7 +20,7 @@ use trunkline_wire::error::{ErrorType, PreviousError};
 use trunkline_wire::request::{Peek, Rewrite};
 
 use crate::ledger::{Attempt, OpenRecord, millis};
-use crate::load::{InFlight, ModelShare};
+use crate::load::{InFlight, ModelShare, Trial};
 use crate::pipeline::Router;
 use crate::rejection::{self, Rejection, reject};
 use crate::relay::Relay;
@@ -88,6 +88,7 @@ struct Place {
     credentials_tried: usize,
     again: Again,
     retry: Option<ModelShare>,
+    trial: Option<Trial>,
 }
 
 impl Course {
@@ -103,6 +104,7 @@ impl Course {
             credentials_tried: 0,
             again: Again::Unused,
             retry: None,
+            trial: None,
         };
         let mut previous = Vec::new();
         loop {
@@ -133,7 +135,10 @@ impl Course {
             let lane = self.view.lanes.get(turn.endpoint)?;
             let admitted = match lane.load.admission(now) {
                 Admission::Admitted | Admission::Cooling => true,
-                Admission::Trial => lane.load.take_trial(now),
+                Admission::Trial => {
+                    place.trial = Trial::take(&lane.load, now);
+                    place.trial.is_some()
+                }
                 Admission::Ejected => match turn.reason {
                     Reason::LastDitch => lane.load.in_flight() == 0,
                     // Another call was quicker to take the trial; where there is no other turn, both are.
@@ -159,6 +164,7 @@ impl Course {
         began: Instant,
     ) -> Result<Yield, Failed> {
         let now = self.router.clock.at(began);
+        let trial = place.trial.take();
         let lane = self.view.lanes.get(turn.endpoint).cloned();
         let found = lane.and_then(|lane| lane.target.clone().map(|target| (lane, target)));
         let Some((lane, target)) = found else {
@@ -177,6 +183,7 @@ impl Course {
             router: Arc::clone(&self.router),
             _in_flight: InFlight::begin(&lane.load),
             _retry: place.retry.take(),
+            _trial: trial,
             _permits: None,
         };
         let dropped = self.unsupported(turn.endpoint);

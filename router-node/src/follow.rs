@@ -1,14 +1,15 @@
 //! Follows the store: watch → fold → assess → snapshot. Urgent changes reach the calls within 20 ms,
 //! measurements within 200 ms; the view is swapped whole.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use trunkline_core::snapshot::Verdict;
+use trunkline_runtime::BoxError;
 use trunkline_runtime::readiness::Guard;
-use trunkline_runtime::{BoxError, Shutdown};
 use trunkline_store::port::{Change, Watch};
 
 use crate::disk::Disk;
@@ -22,7 +23,7 @@ const URGENT: Duration = Duration::from_millis(20);
 /// From a measurement to its view.
 const MATERIAL: Duration = Duration::from_millis(200);
 
-/// Follows the store until the shutdown.
+/// Follows the store for as long as calls are served.
 pub struct Follower {
     /// The store's changes.
     pub watch: Watch,
@@ -39,15 +40,17 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Runs until the shutdown.
+    /// Runs until `served`, when the last call has ended: a router that is asked to end still takes calls for a
+    /// while, and a key that is revoked meanwhile opens nothing there either.
     ///
     /// # Errors
     /// None: a store that is away leaves the last view in force.
-    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), BoxError> {
+    pub async fn run(mut self, served: impl Future<Output = ()>) -> Result<(), BoxError> {
+        let mut served = pin!(served);
         loop {
             tokio::select! {
                 change = self.watch.next() => self.take_in(change).await,
-                () = shutdown.wait() => break,
+                () = served.as_mut() => break,
             }
             if let Some(disk) = &mut self.disk {
                 disk.keep_if_due(&self.fold);

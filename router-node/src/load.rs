@@ -2,12 +2,13 @@
 //! breaker, the throttle, cooldowns. The rules are `core`'s; here they meet atomics and the clock.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
-use trunkline_core::breaker::{Admission, Breaker, Ghost, Outcome};
+use trunkline_core::breaker::{Admission, Breaker, Ghost, Outcome, RECENT_MS};
 use trunkline_core::catalog::MAX_CREDENTIALS;
 use trunkline_core::failure::{Failure, FailureKind, Penalty};
 use trunkline_core::id::{EndpointId, ModelId};
@@ -59,6 +60,8 @@ pub struct EndpointLoad {
     rests_until_ms: [AtomicU64; MAX_CREDENTIALS],
     /// Nothing speaks against the endpoint: its locked part need not be looked at.
     clean: AtomicBool,
+    /// When a try last worked; 0 for never.
+    worked_at_ms: AtomicU64,
     /// It has failed or refused at least once since it was last clean.
     judged: Mutex<Judged>,
 }
@@ -83,7 +86,7 @@ impl EndpointLoad {
             return LocalLoad {
                 in_flight,
                 ghost_milli,
-                recently_good: true,
+                recently_good: now_ms < self.worked_at_ms.load(Relaxed) + RECENT_MS,
                 ..LocalLoad::default()
             };
         }
@@ -153,6 +156,7 @@ impl EndpointLoad {
         let mut judged = self.judged();
         judged.breaker.record(Outcome::Good, now_ms);
         judged.throttle.record(Accepted::Yes, now_ms);
+        self.worked_at_ms.store(now_ms, Relaxed);
         self.settle(&judged, now_ms);
     }
 
@@ -206,6 +210,28 @@ impl EndpointLoad {
         let quiet = judged.throttle.permille(now_ms) == 0;
         let (_, bad) = judged.breaker.recent(now_ms);
         self.clean.store(rested && admitted && quiet && bad == 0, Relaxed);
+    }
+}
+
+/// The one trial of an ejected endpoint, held by its call. A call that ends without a word about the endpoint,
+/// because its caller left, gives it back when this is dropped.
+#[derive(Debug)]
+pub struct Trial {
+    load: Arc<EndpointLoad>,
+    taken_ms: u64,
+}
+
+impl Trial {
+    /// Takes the trial; `None` when there is none to take.
+    pub fn take(load: &Arc<EndpointLoad>, now_ms: u64) -> Option<Self> {
+        load.take_trial(now_ms).then(|| Self { load: Arc::clone(load), taken_ms: now_ms })
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // Due since it was taken, and so due now.
+        self.load.judged().breaker.return_trial(self.taken_ms);
     }
 }
 
@@ -271,7 +297,8 @@ impl ModelLoad {
         let room = async {
             loop {
                 // Registered before the look, so that a share freed in between is not missed.
-                let freed = self.freed.notified();
+                let mut freed = pin!(self.freed.notified());
+                freed.as_mut().enable();
                 if let Some(share) = self.begin_retry(percent, floor) {
                     return share;
                 }
@@ -333,6 +360,30 @@ mod tests {
         load.failed(&Failure::new(FailureKind::RateLimited), 0, 5_000);
         assert_eq!(load.free_credential(2, 5_000), Some(1));
         assert_eq!(load.read(2, 5_000).admission, Admission::Admitted);
+    }
+
+    #[test]
+    fn only_what_worked_in_the_last_ten_seconds_is_recently_good() {
+        let load = EndpointLoad::default();
+        load.succeeded(5_000);
+        assert!(load.read(1, 5_000 + RECENT_MS - 1).recently_good);
+        assert!(!load.read(1, 5_000 + RECENT_MS).recently_good);
+    }
+
+    #[test]
+    fn a_trial_that_says_nothing_is_given_back() {
+        let load = Arc::new(EndpointLoad::default());
+        for _ in 0..5 {
+            load.failed(&Failure::new(FailureKind::Connect), 0, 5_000);
+        }
+        let trial = Trial::take(&load, 7_000).unwrap();
+        assert!(Trial::take(&load, 7_100).is_none());
+        drop(trial);
+        assert_eq!(load.admission(7_100), Admission::Trial);
+        let trial = Trial::take(&load, 7_100).unwrap();
+        load.succeeded(7_200);
+        drop(trial);
+        assert_eq!(load.admission(7_200), Admission::Admitted);
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub fn error_type_of(failed: &Failed) -> ErrorType {
             Some(422) => ErrorType::Unprocessable,
             _ => ErrorType::InvalidRequest,
         },
+        FailureKind::Untranslatable => ErrorType::InvalidRequest,
         FailureKind::ContentFilter => ErrorType::ContentPolicyViolation,
         FailureKind::ServerError
         | FailureKind::ErrorInside

@@ -91,6 +91,11 @@ impl Process {
         self.signal(Signal::SIGHUP);
     }
 
+    /// SIGTERM: it is asked to end.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
     /// SIGKILL; it is gone when this returns.
     pub fn kill(&mut self) {
         // It may have ended by itself; either way nothing is left to do.
@@ -111,7 +116,7 @@ impl Process {
     /// # Panics
     /// When it does not end, or not well.
     pub async fn end_within(mut self, patience: Duration) -> Vec<String> {
-        self.signal(Signal::SIGTERM);
+        self.terminate();
         // Its log ends when it does.
         let reader = self.reader.take().expect("a log that is read");
         let read = tokio::task::spawn_blocking(move || reader.join());

@@ -445,6 +445,23 @@ async fn a_content_filter_leads_elsewhere_only_by_list_and_policy() {
 }
 
 #[tokio::test]
+async fn what_one_dialect_cannot_say_goes_to_a_provider_of_another() {
+    let dialect = json!({"dialect": "anthropic"});
+    let claude = Provider::start("claude").await.serving("m").described(dialect);
+    let plain = Provider::start("plain").await.serving("m");
+    let router = Setup::new(&[&claude, &plain]).start().await;
+    let client = router.client();
+    let choices = |wishes| overlay(chat("m"), json!({"n": 2, "provider": wishes}));
+    let reply = client.chat(&choices(json!({"order": ["claude", "plain"]}))).await;
+    assert_eq!(reply.status(), 200);
+    let record = client.record(&reply.head).await;
+    assert_eq!(record.attempts(), ["claude:untranslatable", "plain:ok"]);
+    let reply = client.chat(&choices(json!({"only": ["claude"]}))).await;
+    assert_eq!((reply.status(), reply.error_type().as_str()), (400, "invalid_request"));
+    assert!(claude.saw("m").is_empty());
+}
+
+#[tokio::test]
 async fn an_error_inside_a_success() {
     check(Fault::ErrorInOk { after: 0 }, passing("error_inside", 502, "provider_error"), &BOTH)
         .await;
@@ -518,6 +535,27 @@ async fn the_calls_own_deadline() {
 }
 
 #[tokio::test]
+async fn callers_in_a_hurry_take_no_provider_from_the_others() {
+    for shape in BOTH {
+        let bad = bad_provider().await;
+        bad.fails_with(Fault::BlackHole);
+        let router = Setup::new(&[&bad]).start().await;
+        let client = router.client();
+        for _ in 0..8 {
+            let hurry = [("x-trunkline-timeout-ms", "1")];
+            let reply = client.post_with("/v1/chat/completions", &hurry, &ask("lone", shape)).await;
+            assert_eq!(reply.error_type(), "deadline_exceeded");
+        }
+        bad.sim.clear_faults().unwrap();
+        let reply = client
+            .post_with("/v1/chat/completions", &[("x-trunkline-explain", "1")], &ask("lone", shape))
+            .await;
+        assert_eq!(reply.status(), 200);
+        assert_eq!(first_reason(&reply.head), "drawn");
+    }
+}
+
+#[tokio::test]
 async fn a_caller_who_leaves_inside_a_stream() {
     let config =
         SimConfig::with_profile(Profile { tokens_per_second: 20.0, ..Profile::instant(1_000) });
@@ -583,6 +621,42 @@ async fn a_caller_who_leaves_before_an_answer() {
     let log = router.stop().await;
     let outcomes: Vec<_> = log.calls().into_iter().map(|call| call["outcome"].clone()).collect();
     assert_eq!(outcomes, ["abandoned", "abandoned"]);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_a_trial_gives_it_back() {
+    let provider = Provider::start("only").await.serving("m");
+    provider.fails_with(Fault::status(500));
+    let router = Setup::new(&[&provider]).start().await;
+    let client = router.client();
+    for _ in 0..5 {
+        client.chat(&chat("m")).await;
+    }
+    provider.sim.clear_log();
+    provider.fails_with(Fault::BlackHole);
+    // 1 is a trial that is due.
+    while router.metric("trunkline_endpoint_breaker", "only/m").await != 1.0 {
+        tokio::task::yield_now().await;
+    }
+    let asked = chat("m");
+    tokio::select! {
+        _ = client.stream(&asked) => panic!("a silent provider has answered"),
+        seen = provider.sim.wait_for(|log| log.len() == 1) => drop(seen.unwrap()),
+    }
+    while router.metric("trunkline_requests_total", "abandoned").await < 1.0 {
+        tokio::task::yield_now().await;
+    }
+    provider.sim.clear_faults().unwrap();
+    let explain = [("x-trunkline-explain", "1")];
+    let reply = client.post_with("/v1/chat/completions", &explain, &chat("m")).await;
+    assert_eq!(reply.status(), 200);
+    assert_eq!(first_reason(&reply.head), "trial");
+}
+
+/// Why the first turn of a call stands where it does.
+fn first_reason(head: &trunkline_tests::client::Head) -> String {
+    let decision: Value = head.header("x-trunkline-decision").unwrap().parse().unwrap();
+    decision["turns"][0]["reason"].as_str().unwrap().to_owned()
 }
 
 /// The record of a call that its caller left, once the router has noticed.

@@ -12,6 +12,7 @@ use tonic::transport::Endpoint;
 use trunkline_proto::inference::v1::ListModelsRequest;
 use trunkline_proto::inference::v1::inference_service_client::InferenceServiceClient;
 use trunkline_store::keys::{CONFIG, HISTORY};
+use trunkline_tests::client::Client;
 use trunkline_tests::cluster::{Cluster, Paths, until};
 use trunkline_tests::json::chat;
 use trunkline_tests::operator::Operator;
@@ -73,6 +74,21 @@ async fn a_key_is_shown_once_and_opens_what_it_should_until_it_is_revoked() {
     assert_eq!(code(&router, &key).await, Code::Unauthenticated);
     assert!(operator.is_told(1, &["keys", "revoke", &id, "--reason", "x"]).contains("no key"));
     assert!(!router.stop().await.mentions(secret), "a key is never logged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_revoked_while_a_router_leaves_opens_nothing_there() {
+    let [a, b] = two().await;
+    let drain = json!({"drain": {"wait_ms": 600_000, "grace_ms": 1_000}});
+    let router = Setup::new(&[&a, &b]).config(drain).start().await;
+    let operator = Operator::at(&router);
+    let (key, id) = made(&operator, &[]);
+    router.process.terminate();
+    let operations = Client { address: router.ops, key: String::new() };
+    until("it leaves", async || operations.get("/readyz").await.status() == 503).await;
+    assert_eq!(status(&router, &key, "m").await, 200, "calls are still taken");
+    operator.sees(&["keys", "revoke", &id, "--reason", "lost"]);
+    assert_eq!(status(&router, &key, "m").await, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

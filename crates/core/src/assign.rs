@@ -98,7 +98,7 @@ impl<'a> Roster<'a> {
 }
 
 fn affinity_key_of(endpoint: EndpointId) -> u64 {
-    // Ten base32 characters are 50 bits of a hash already: five bits each, without hashing again.
+    // Ten base32 characters are 50 bits of a hash already, six bits each as they are packed: no need to hash again.
     let bits = |byte: u8| u64::from(byte & 0x1f) ^ (u64::from(byte >> 6) << 5);
     let packed = endpoint.as_str().bytes().fold(0u64, |sum, byte| (sum << 6) ^ bits(byte));
     mixed(packed)

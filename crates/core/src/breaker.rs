@@ -5,6 +5,8 @@
 const CONSECUTIVE_LIMIT: u32 = 5;
 /// Seconds of recent outcomes that are judged.
 const RING_SECONDS: usize = 10;
+/// The same in milliseconds: what is longer ago is not recent.
+pub const RECENT_MS: u64 = RING_SECONDS as u64 * 1_000;
 /// Fewer outcomes than this in the ring are judged only by the row above.
 const MIN_SAMPLES: u32 = 20;
 /// First back-off after an ejection; doubles up to [`BACK_OFF_MAX_MS`].
@@ -19,6 +21,11 @@ const GHOST_PER_FAILURE_MILLI: u32 = 2_000;
 const GHOST_MAX_MILLI: u32 = 1_000_000;
 /// Ghost load halves in this time: a decay constant of 5 s is a half-life of 5 s · ln 2.
 const GHOST_HALF_LIFE_MS: u64 = 3_466;
+/// Bits of a packed ghost that hold its time: milliseconds of more than 500 years, and what is left holds
+/// [`GHOST_MAX_MILLI`].
+const GHOST_TIME_BITS: u32 = 44;
+/// Those bits.
+const GHOST_TIME_MASK: u64 = (1 << GHOST_TIME_BITS) - 1;
 
 /// Whether this router sends an endpoint calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,15 +245,14 @@ impl Ghost {
         (whole - whole * into / (2 * GHOST_HALF_LIFE_MS)) as u32
     }
 
-    /// Both parts in one word, for keeping in an atomic: 32 bits of size, 32 bits of time in
-    /// milliseconds (it wraps after 49 days, when any ghost has long faded).
+    /// Both parts in one word, for keeping in an atomic: the size, and [`GHOST_TIME_BITS`] of time.
     pub fn to_bits(self) -> u64 {
-        (u64::from(self.milli) << 32) | (self.at_ms & u64::from(u32::MAX))
+        (u64::from(self.milli) << GHOST_TIME_BITS) | (self.at_ms & GHOST_TIME_MASK)
     }
 
-    /// The inverse of [`Self::to_bits`] for a clock that has not wrapped.
+    /// The inverse of [`Self::to_bits`].
     pub fn from_bits(bits: u64) -> Self {
-        Self { milli: (bits >> 32) as u32, at_ms: bits & u64::from(u32::MAX) }
+        Self { milli: (bits >> GHOST_TIME_BITS) as u32, at_ms: bits & GHOST_TIME_MASK }
     }
 }
 
@@ -332,5 +338,14 @@ mod tests {
         assert_eq!(ghost.at(10_000 + GHOST_HALF_LIFE_MS), 2_000);
         assert_eq!(ghost.at(10_000 + 100 * GHOST_HALF_LIFE_MS), 0);
         assert_eq!(Ghost::from_bits(ghost.to_bits()), ghost);
+    }
+
+    #[test]
+    fn ghosts_survive_packing_in_a_router_that_runs_for_months() {
+        let months_ms = 200 * 24 * 3_600_000;
+        let full = (0..1_000).fold(Ghost::default(), |g, _| g.after_failure(months_ms));
+        let unpacked = Ghost::from_bits(full.to_bits());
+        assert_eq!(unpacked.at(months_ms), GHOST_MAX_MILLI);
+        assert_eq!(unpacked.at(months_ms + GHOST_HALF_LIFE_MS), GHOST_MAX_MILLI / 2);
     }
 }

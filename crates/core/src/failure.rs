@@ -34,6 +34,8 @@ pub enum FailureKind {
     ContextLength,
     /// Another 4xx: the request itself is at fault.
     BadRequest,
+    /// The request says what cannot be said in the provider's dialect; nothing was sent.
+    Untranslatable,
     /// A content filter refused the prompt.
     ContentFilter,
     /// Status 200 with an error inside.
@@ -98,7 +100,7 @@ pub struct Effect {
 
 impl FailureKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Connect,
         Self::Dns,
         Self::Tls,
@@ -114,6 +116,7 @@ impl FailureKind {
         Self::ModelMissing,
         Self::ContextLength,
         Self::BadRequest,
+        Self::Untranslatable,
         Self::ContentFilter,
         Self::ErrorInside,
         Self::Empty,
@@ -148,8 +151,10 @@ impl FailureKind {
             Self::Connect | Self::Reset | Self::ServerError => (N::OtherEndpoint, P::Health, true),
             Self::Dns | Self::Tls => (N::OtherEndpoint, P::Health, false),
             Self::FirstContentTimeout | Self::Stall => (N::OtherEndpoint, P::Health, false),
-            // The call's own deadline leaves no time for another try, yet it was the endpoint that was slow.
-            Self::Deadline => (N::None, P::Health, false),
+            // It leaves no time for another try. How long a call may take is its caller's choice: an endpoint
+            // that had less time than its own deadlines allow has shown nothing, and a caller in a hurry must
+            // not take a provider from all others.
+            Self::Deadline => (N::None, P::Nobody, false),
             Self::Overloaded => (N::OtherEndpoint, P::HalfHealth, true),
             Self::RateLimited => (N::OtherEndpoint, P::Capacity, true),
             Self::CredentialRefused | Self::PaymentRequired => {
@@ -158,6 +163,8 @@ impl FailureKind {
             Self::ModelMissing => (N::OtherEndpoint, P::Model, false),
             Self::ContextLength => (N::LargerWindow, P::Nobody, false),
             Self::BadRequest => (N::None, P::Nobody, false),
+            // A provider of another dialect may well take it.
+            Self::Untranslatable => (N::OtherEndpoint, P::Nobody, false),
             Self::ContentFilter => (N::OtherModelIfAllowed, P::Nobody, false),
             Self::ErrorInside | Self::Empty | Self::Undecodable => {
                 (N::OtherEndpoint, P::Health, true)
@@ -187,6 +194,7 @@ impl FailureKind {
             Self::ModelMissing => "model_missing",
             Self::ContextLength => "context_length",
             Self::BadRequest => "bad_request",
+            Self::Untranslatable => "untranslatable",
             Self::ContentFilter => "content_filter",
             Self::ErrorInside => "error_inside",
             Self::Empty => "empty",
@@ -225,6 +233,13 @@ mod tests {
     fn a_rate_limit_is_capacity_and_never_health() {
         assert_eq!(FailureKind::of_status(429), Some(FailureKind::RateLimited));
         assert_eq!(FailureKind::RateLimited.effect().penalty, Penalty::Capacity);
+    }
+
+    #[test]
+    fn a_callers_haste_is_nobodys_failure() {
+        assert_eq!(FailureKind::Deadline.effect().penalty, Penalty::Nobody);
+        let slow = [FailureKind::FirstContentTimeout, FailureKind::Stall];
+        assert!(slow.iter().all(|kind| kind.effect().penalty == Penalty::Health));
     }
 
     #[test]

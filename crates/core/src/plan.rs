@@ -241,15 +241,14 @@ impl Stage<'_> {
     }
 
     fn choose(&self, group: Vec<usize>, tried: &[Turn], rng: &mut Rng) -> Option<(usize, Reason)> {
-        if let Some(wishes) = self.facts.preferences.as_deref() {
-            if let Some(at) = self.first_ordered(&group, wishes) {
-                return Some((at, Reason::Ordered));
-            }
-            if let Some(sort) = wishes.sort {
-                return self.first_sorted(&group, sort).map(|at| (at, Reason::Sorted));
-            }
+        let wishes = self.facts.preferences.as_deref();
+        if let Some(at) = wishes.and_then(|wishes| self.first_ordered(&group, wishes)) {
+            return Some((at, Reason::Ordered));
         }
         let group = self.preferred(group);
+        if let Some(sort) = wishes.and_then(|wishes| wishes.sort) {
+            return self.first_sorted(&group, sort).map(|at| (at, Reason::Sorted));
+        }
         let group = self.other_providers(group, tried);
         let tickets: Vec<Ticket> =
             group.iter().filter_map(|at| self.pool.get(*at)).map(|e| e.ticket).collect();

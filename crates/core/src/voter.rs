@@ -244,7 +244,13 @@ impl Voter {
             Penalty::Health => self.failed(level, now_ms),
             Penalty::Credential | Penalty::Model => self.refused(level, now_ms),
             Penalty::HalfHealth | Penalty::Capacity => self.case.seen(now_ms),
-            Penalty::Nobody => {}
+            Penalty::Nobody => {
+                // Whoever finds fault with what a probe asks is there, and will find it again: models that know
+                // no `max_tokens` do. A recovery that waited for such a generation would never come.
+                if level == Level::Generate && kind == FailureKind::BadRequest {
+                    self.generation = Generation::Withheld;
+                }
+            }
         }
     }
 

@@ -157,13 +157,14 @@ fn body(call: &mut Call<'_>) -> Result<Bytes, Failed> {
             )
             .map(Bytes::from)
             .map_err(|e| {
-                let mut failed = Failed::new(FailureKind::BadRequest, &e.message);
+                let mut failed = Failed::new(FailureKind::Untranslatable, &e.message);
                 failed.param = Some(e.param);
                 failed
             })
         }
         (Dialect::Anthropic, Operation::Completion | Operation::Embedding) => {
-            Err(Failed::new(FailureKind::BadRequest, "this provider serves chat completions only"))
+            let message = "this provider serves chat completions only";
+            Err(Failed::new(FailureKind::Untranslatable, message))
         }
     }
 }

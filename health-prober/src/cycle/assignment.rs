@@ -45,8 +45,9 @@ impl Cycle {
                 self.unsaid.insert(endpoint.id);
                 new
             });
-            watched.endpoint = endpoint;
-            self.watched.insert(watched.endpoint.id, watched);
+            let id = endpoint.id;
+            watched.describe(endpoint, now_ms);
+            self.watched.insert(id, watched);
         }
         self.rewatched = true;
         self.unsaid.retain(|id| self.watched.contains_key(id));

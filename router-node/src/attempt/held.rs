@@ -7,7 +7,7 @@ use trunkline_upstream::Failed;
 
 use crate::admission::Permit;
 use crate::auth::KeyPermit;
-use crate::load::{InFlight, ModelShare};
+use crate::load::{InFlight, ModelShare, Trial};
 use crate::pipeline::Router;
 use crate::view::{Lane, View};
 
@@ -35,6 +35,8 @@ pub struct Held {
     pub(super) _in_flight: InFlight,
     /// Its share of the retry budget, if this is a further try.
     pub(super) _retry: Option<ModelShare>,
+    /// The trial of an ejected endpoint, if this is it.
+    pub(super) _trial: Option<Trial>,
     /// Its places among the calls at once; a stream takes them along.
     pub(super) _permits: Option<Permits>,
 }

@@ -188,6 +188,21 @@ fn soft_wishes_put_others_last_but_never_out() {
 }
 
 #[test]
+fn soft_wishes_hold_for_what_is_sorted_too() {
+    let endpoints = [("a", 1, 5_000), ("b", 2, 100), ("c", 3, 100)].map(|(id, price, ttft_ms)| {
+        let mut state = endpoint(id, "m");
+        state.endpoint.price.input = crate::money::PicoUsd(price);
+        state.numbers.ttft_p50_ms = Some(ttft_ms);
+        state
+    });
+    let view = snapshot(endpoints.into(), Policy::default());
+    let sort = Some(Sort::Price);
+    let wishes = Preferences { sort, max_latency_ms: Some(1_000), ..Preferences::default() };
+    let plan = draw(&view, &anyone(), &wishing(wishes), &Known::default(), 1);
+    assert_eq!(providers(&view, &plan), ["b", "c", "a"]);
+}
+
+#[test]
 fn a_session_keeps_its_endpoint_over_seeds() {
     let view = three();
     let facts = Facts { affinity: Some(77), ..facts() };

@@ -22,7 +22,7 @@ pub enum Level {
 pub enum Generation {
     /// Yes.
     Allowed,
-    /// No: its probe mode forbids it, or there is no money for it.
+    /// No: its probe mode forbids it, there is no money for it, or the endpoint finds fault with what probes ask.
     Withheld,
 }
 

@@ -477,6 +477,19 @@ fn a_recovery_needs_two_lists_and_a_generation() {
 }
 
 #[test]
+fn what_finds_fault_with_the_probes_generations_recovers_by_lists() {
+    let mut story = Story::of_a_dead_endpoint();
+    story.now_ms = story.voter.back_off_until_ms().unwrap();
+    story.succeeds(Level::List);
+    story.succeeds(Level::List);
+    story.tell(Event::Generation(Generation::Allowed));
+    story.fails_at(Level::Generate, FailureKind::BadRequest);
+    assert_eq!(story.vote(), Vote::Down, "a mistake of ours proves nothing by itself");
+    story.succeeds(Level::List);
+    assert_eq!(story.vote(), Vote::Recovering);
+}
+
+#[test]
 fn a_recovery_goes_through_three_stages_of_five_seconds_and_three_successes() {
     let mut story = Story::of_a_recovering_endpoint();
     for permille in [100, 300, 600] {

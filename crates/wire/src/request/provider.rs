@@ -80,7 +80,7 @@ pub enum Partition {
     None,
 }
 
-/// A wish for one or more percentiles; a bare number is the median.
+/// A wish for one or more percentiles; a bare number is the median, which alone is looked at so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Percentiles {
     /// The median.
