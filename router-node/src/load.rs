@@ -70,6 +70,17 @@ pub struct EndpointLoad {
 struct Judged {
     breaker: Breaker,
     throttle: Throttle,
+    /// What each credential was last left alone after.
+    rests_after: [Option<FailureKind>; MAX_CREDENTIALS],
+}
+
+/// An endpoint that is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Until when, by the router's clock.
+    pub until_ms: u64,
+    /// What it is left alone after.
+    pub after: FailureKind,
 }
 
 impl EndpointLoad {
@@ -112,10 +123,14 @@ impl EndpointLoad {
         rests.position(|until| until.load(Relaxed) <= now_ms)
     }
 
-    /// When the first of its credentials is free again.
-    pub fn free_at_ms(&self, credentials: usize) -> u64 {
-        let rests = self.rests_until_ms.iter().take(credentials.max(1));
-        rests.map(|until| until.load(Relaxed)).min().unwrap_or(0)
+    /// Until when the first of its credentials is left alone, and why; `None` when none ever was.
+    pub fn rest_of(&self, credentials: usize) -> Option<Rest> {
+        let judged = self.judged();
+        let rests = self.rests_until_ms.iter().zip(judged.rests_after).take(credentials.max(1));
+        let rest = |(until, after): (&AtomicU64, Option<FailureKind>)| {
+            Some(Rest { until_ms: until.load(Relaxed), after: after? })
+        };
+        rests.filter_map(rest).min_by_key(|rest| rest.until_ms)
     }
 
     /// Calls in flight from this router.
@@ -175,31 +190,35 @@ impl EndpointLoad {
             Penalty::HalfHealth => {
                 judged.breaker.record(Outcome::HalfBad, now_ms);
                 if let Some(wait) = failure.retry_after_ms {
-                    self.rest(credential, now_ms + wait);
+                    self.rest(&mut judged, credential, now_ms + wait, failure.kind);
                 }
             }
             Penalty::Capacity => {
                 judged.breaker.return_trial(now_ms);
-                self.rest(
-                    credential,
-                    now_ms + failure.retry_after_ms.unwrap_or(COOLDOWN_DEFAULT_MS),
-                );
+                let wait = failure.retry_after_ms.unwrap_or(COOLDOWN_DEFAULT_MS);
+                self.rest(&mut judged, credential, now_ms + wait, failure.kind);
             }
             Penalty::Credential => {
                 judged.breaker.return_trial(now_ms);
-                self.rest(credential, now_ms + CREDENTIAL_REST_MS);
+                self.rest(&mut judged, credential, now_ms + CREDENTIAL_REST_MS, failure.kind);
             }
             Penalty::Model => {
                 judged.breaker.return_trial(now_ms);
-                (0..MAX_CREDENTIALS).for_each(|c| self.rest(c, now_ms + MODEL_REST_MS));
+                let until_ms = now_ms + MODEL_REST_MS;
+                (0..MAX_CREDENTIALS)
+                    .for_each(|c| self.rest(&mut judged, c, until_ms, failure.kind));
             }
             Penalty::Nobody => judged.breaker.return_trial(now_ms),
         }
     }
 
-    fn rest(&self, credential: usize, until_ms: u64) {
-        if let Some(rest) = self.rests_until_ms.get(credential) {
-            rest.fetch_max(until_ms, Relaxed);
+    /// Leaves a credential alone; the rest that ends last is the one that counts.
+    fn rest(&self, judged: &mut Judged, credential: usize, until_ms: u64, after: FailureKind) {
+        let place = self.rests_until_ms.get(credential).zip(judged.rests_after.get_mut(credential));
+        if let Some((until, why)) = place
+            && until.fetch_max(until_ms, Relaxed) < until_ms
+        {
+            *why = Some(after);
         }
     }
 
@@ -384,6 +403,19 @@ mod tests {
         load.succeeded(7_200);
         drop(trial);
         assert_eq!(load.admission(7_200), Admission::Admitted);
+    }
+
+    #[test]
+    fn a_rest_tells_what_it_is_for_and_the_longest_counts() {
+        let load = EndpointLoad::default();
+        assert_eq!(load.rest_of(1), None);
+        load.failed(&Failure::new(FailureKind::CredentialRefused), 0, 5_000);
+        load.failed(&Failure::new(FailureKind::RateLimited), 0, 5_000);
+        let refused =
+            Rest { until_ms: 5_000 + CREDENTIAL_REST_MS, after: FailureKind::CredentialRefused };
+        assert_eq!(load.rest_of(1), Some(refused));
+        load.failed(&Failure::new(FailureKind::RateLimited), 1, 5_000);
+        assert_eq!(load.rest_of(2).map(|rest| rest.after), Some(FailureKind::RateLimited));
     }
 
     #[test]

@@ -259,8 +259,8 @@ fn why_no_turn(router: &Router, view: &View, plan: &Plan, model: &str) -> Reject
         return rejection::nothing_allowed(model, &exclusions);
     }
     let now = router.clock.now_ms();
-    let free_at = lanes.iter().map(|(lane, _)| lane.load.free_at_ms(lane.credentials)).min();
-    let wait = free_at.unwrap_or(now).saturating_sub(now);
+    let rests: Vec<_> =
+        lanes.iter().filter_map(|(lane, _)| lane.load.rest_of(lane.credentials)).collect();
     let providers = lanes.iter().map(|(_, state)| state.endpoint.provider.to_string()).collect();
-    rejection::all_resting(model, wait, providers)
+    rejection::all_resting(model, &rests, now, providers)
 }

@@ -7,6 +7,8 @@ use trunkline_core::retry::GiveUp;
 use trunkline_upstream::Failed;
 use trunkline_wire::error::{Availability, ErrorBody, ErrorType};
 
+use crate::load::Rest;
+
 /// A typed error on its way to the caller.
 pub type Rejection = Box<ErrorBody>;
 
@@ -104,16 +106,63 @@ pub fn nothing_allowed(model: &str, exclusions: &[Exclusion]) -> Rejection {
     Box::new(body)
 }
 
-/// The rejection when endpoints are allowed, but all of them rest.
-pub fn all_resting(model: &str, retry_after_ms: u64, providers: Vec<String>) -> Rejection {
-    let message = format!("every provider of {model} limits this router at the moment");
-    let mut body = ErrorBody::new(ErrorType::ProviderRateLimited, message);
+/// The rejection when endpoints are allowed, but all of them rest: what the try after which they do would have
+/// ended with. Where waiting helps at one of them, that is what the caller is told.
+pub fn all_resting(model: &str, rests: &[Rest], now_ms: u64, providers: Vec<String>) -> Rejection {
+    let passing =
+        |rest: &&Rest| matches!(rest.after, FailureKind::RateLimited | FailureKind::Overloaded);
+    let Some(soonest) = rests.iter().filter(passing).min_by_key(|rest| rest.until_ms) else {
+        return nobody_serves(model, rests, &providers);
+    };
+    let (error_type, does) = match soonest.after {
+        FailureKind::Overloaded => (ErrorType::ProviderOverloaded, "is overloaded"),
+        _ => (ErrorType::ProviderRateLimited, "limits this router"),
+    };
+    let mut body =
+        ErrorBody::new(error_type, format!("every provider of {model} {does} at the moment"));
     body.availability = Some(Availability {
         code: "cooling_down".to_owned(),
         retryable: true,
-        retry_after_ms: Some(retry_after_ms),
+        retry_after_ms: Some(soonest.until_ms.saturating_sub(now_ms)),
         excluded_by: Vec::new(),
         affected_providers: providers,
     });
     Box::new(body)
+}
+
+/// All providers refused our credentials or do not know the model: the caller waits for nothing.
+fn nobody_serves(model: &str, rests: &[Rest], providers: &[String]) -> Rejection {
+    let names = providers.join(", ");
+    if rests.iter().all(|rest| rest.after == FailureKind::ModelMissing) {
+        let message = format!("{names}: the provider does not know {model}; it was asked lately");
+        return reject(ErrorType::ModelNotFound, message);
+    }
+    let message = format!("{names}: the provider refused this router's credentials lately");
+    reject(ErrorType::ProviderAuthentication, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(rests: &[(FailureKind, u64)]) -> (ErrorType, Option<u64>) {
+        let rests: Vec<_> = rests
+            .iter()
+            .map(|(after, until_ms)| Rest { until_ms: *until_ms, after: *after })
+            .collect();
+        let body = all_resting("m", &rests, 1_000, vec!["p".to_owned()]);
+        (body.error_type, body.availability.and_then(|a| a.retry_after_ms))
+    }
+
+    #[test]
+    fn a_rest_is_told_by_its_reason_and_waiting_only_where_it_helps() {
+        use FailureKind::{CredentialRefused, ModelMissing, Overloaded, RateLimited};
+        assert_eq!(told(&[(RateLimited, 3_000)]), (ErrorType::ProviderRateLimited, Some(2_000)));
+        assert_eq!(told(&[(Overloaded, 3_000)]), (ErrorType::ProviderOverloaded, Some(2_000)));
+        let mixed = [(CredentialRefused, 2_000), (RateLimited, 9_000), (Overloaded, 5_000)];
+        assert_eq!(told(&mixed), (ErrorType::ProviderOverloaded, Some(4_000)));
+        assert_eq!(told(&[(ModelMissing, 3_000)]), (ErrorType::ModelNotFound, None));
+        let refused = [(ModelMissing, 3_000), (CredentialRefused, 3_000)];
+        assert_eq!(told(&refused), (ErrorType::ProviderAuthentication, None));
+    }
 }

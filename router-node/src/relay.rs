@@ -1,6 +1,7 @@
 //! A committed stream on its way to the caller. Bytes pass as they come; each chunk was read once on the way
 //! in. Here usage is noted, silence is bounded, and the record is closed.
 
+mod told;
 mod who;
 
 use std::collections::VecDeque;
@@ -15,16 +16,18 @@ use tokio::time::Sleep;
 use trunkline_core::failure::FailureKind;
 use trunkline_core::usage::TokenCounts;
 use trunkline_upstream::{Chunk, EventStream, Failed, Item};
-use trunkline_wire::chunk::{rewrite_chunk, usage_chunk};
+use trunkline_wire::chunk::{rewrite_chunk, usage_chunk, without_usage};
 use trunkline_wire::error::{ErrorBody, ErrorType};
 use trunkline_wire::operation::Operation;
 use trunkline_wire::sse;
-use trunkline_wire::usage::{Usage, UsageOut};
+use trunkline_wire::usage::Usage;
 
 use crate::attempt::Held;
 use crate::ledger::{Counted, OpenRecord, Record, Settlement, millis, unix_ms};
 use crate::rejection;
 use crate::view::View;
+
+pub use told::{cost_details, token_counts, usage_out};
 
 /// After the answer said why it ended, its usage and end may take this long; then we end it ourselves.
 const FINISH_GRACE: Duration = Duration::from_millis(1_000);
@@ -158,11 +161,18 @@ impl Relay {
         if chunk.scan.finish_reason.is_some() {
             self.note_finish(&chunk);
         }
-        let usage_only = chunk.scan.choices_empty && chunk.scan.usage.is_some();
+        let counted = chunk.scan.usage.is_some();
+        let usage_only = chunk.scan.choices_empty && counted;
         if usage_only && !self.terms.include_usage {
             return None;
         }
         self.last_sent = now;
+        if counted && !usage_only && self.terms.include_usage {
+            // Some tell it beside the last content, or beside each. Clients add up what they find: it is told once,
+            // at the end, with the cost.
+            let data = without_usage(&chunk.data, &chunk.scan, &self.terms.model);
+            return Some(Piece::Chunk { frame: sse::frame(&data), data });
+        }
         let renamed = self.terms.model != self.terms.upstream_model && chunk.scan.model.is_some();
         if !usage_only && !renamed {
             return Some(Piece::Chunk { frame: chunk.raw, data: chunk.data });
@@ -356,42 +366,5 @@ impl Drop for Relay {
         if self.record.is_some() {
             self.settle();
         }
-    }
-}
-
-/// A provider's counts in `core`'s terms.
-pub fn token_counts(usage: Usage) -> TokenCounts {
-    TokenCounts {
-        input: usage.prompt_tokens,
-        output: usage.completion_tokens,
-        cached: usage.cached_tokens,
-        cache_write: usage.cache_write_tokens,
-        reasoning: usage.reasoning_tokens,
-    }
-}
-
-/// The parts of a cost, by the names that answers use.
-pub fn cost_details(settlement: &Settlement) -> [(&'static str, u64); 3] {
-    let cost = settlement.cost;
-    [("prompt", cost.input.0), ("completion", cost.output.0), ("request", cost.request.0)]
-}
-
-/// What an answer's `usage` says.
-pub fn usage_out<'a>(
-    settlement: &Settlement,
-    details: &'a [(&'static str, u64); 3],
-) -> UsageOut<'a> {
-    let tokens = settlement.tokens;
-    UsageOut {
-        tokens: Usage {
-            prompt_tokens: tokens.input,
-            completion_tokens: tokens.output,
-            cached_tokens: tokens.cached,
-            cache_write_tokens: tokens.cache_write,
-            reasoning_tokens: tokens.reasoning,
-            total: tokens.input + tokens.output,
-        },
-        cost_pico_usd: settlement.cost.total().0,
-        cost_details: details,
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use serde::Deserialize;
+use serde_json::Value;
 use trunkline_core::failure::{Failure, FailureKind};
 use trunkline_wire::sanitize::sanitize_provider_message;
 
@@ -132,29 +132,32 @@ struct ProviderWords {
     message: String,
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    error: Option<serde_json::Value>,
-    message: Option<String>,
-}
-
 impl ProviderWords {
+    /// The `error` object, or the same fields beside where it should be, as older vLLM has them.
     fn read(body: &[u8]) -> Self {
-        let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else { return Self::default() };
-        let text = |value: Option<&serde_json::Value>| match value {
-            Some(serde_json::Value::String(text)) => Some(text.clone()),
-            Some(serde_json::Value::Number(number)) => Some(number.to_string()),
+        let whole = match serde_json::from_slice::<Value>(body) {
+            // Google's OpenAI-compatible API answers with a list of one.
+            Ok(Value::Array(mut errors)) if !errors.is_empty() => errors.swap_remove(0),
+            Ok(whole) => whole,
+            Err(_) => return Self::default(),
+        };
+        let error = match whole.get("error") {
+            Some(Value::String(message)) => {
+                return Self { message: message.clone(), ..Self::default() };
+            }
+            Some(error @ Value::Object(_)) => error,
+            _ => &whole,
+        };
+        let text = |name: &str| match error.get(name) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
-        match envelope.error {
-            Some(serde_json::Value::Object(error)) => Self {
-                kind: text(error.get("type")).unwrap_or_default(),
-                code: text(error.get("code")),
-                param: text(error.get("param")),
-                message: text(error.get("message")).unwrap_or_default(),
-            },
-            Some(serde_json::Value::String(message)) => Self { message, ..Self::default() },
-            _ => Self { message: envelope.message.unwrap_or_default(), ..Self::default() },
+        Self {
+            kind: text("type").unwrap_or_default(),
+            code: text("code"),
+            param: text("param"),
+            message: sentence(error).unwrap_or_default(),
         }
     }
 
@@ -193,6 +196,37 @@ impl ProviderWords {
     }
 }
 
+/// What an error says in words: its `message`, or its `detail`, a text or, of servers made with FastAPI, a list of
+/// `{loc, msg}`. Their `input` would echo the prompt and is not read.
+fn sentence(error: &Value) -> Option<String> {
+    /// More faults than this help nobody.
+    const MOST: usize = 3;
+    match error {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(fields) => {
+            ["message", "detail"].iter().find_map(|name| fields.get(*name).and_then(sentence))
+        }
+        Value::Array(faults) => {
+            let faults: Vec<_> = faults.iter().take(MOST).filter_map(fault).collect();
+            (!faults.is_empty()).then(|| faults.join("; "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// `{"loc": ["body", "messages", 0], "msg": "…"}` as `messages.0: …`.
+fn fault(entry: &Value) -> Option<String> {
+    let said = entry.get("msg").and_then(Value::as_str)?;
+    let place = entry.get("loc").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let names = place.iter().filter_map(|step| match step {
+        Value::String(name) => Some(name.clone()),
+        Value::Number(index) => Some(index.to_string()),
+        _ => None,
+    });
+    let path: Vec<_> = names.skip_while(|name| name == "body").collect();
+    Some(if path.is_empty() { said.to_owned() } else { format!("{}: {said}", path.join(".")) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +253,28 @@ mod tests {
         let plain = br#"{"error":"broken"}"#;
         assert_eq!(Failed::inside(plain).failure.kind, FailureKind::ErrorInside);
         assert_eq!(Failed::inside(plain).message, "broken");
+    }
+
+    #[test]
+    fn errors_of_other_shapes_are_read_too() {
+        let said = |body: &str| {
+            let failed = Failed::of_status(422, None, body.as_bytes());
+            (failed.message, failed.code, failed.param)
+        };
+        let faults = r#"{"detail":[
+            {"type":"missing","loc":["body","messages",0,"role"],"msg":"Field required","input":"x"},
+            {"loc":["body"],"msg":"Not an object"},{"msg":7}]}"#;
+        let expected = "messages.0.role: Field required; Not an object".to_owned();
+        assert_eq!(said(faults), (expected, None, None));
+        assert_eq!(said(r#"{"detail":"Not here"}"#).0, "Not here");
+        assert_eq!(said(r#"{"message":{"detail":[{"loc":[],"msg":"No"}]}}"#).0, "No");
+        let flat = r#"{"object":"error","message":"No","type":"B","param":"n","code":400}"#;
+        assert_eq!(said(flat), ("No".into(), Some("400".into()), Some("n".into())));
+        let listed = r#"[{"error":{"code":400,"message":"No key","status":"INVALID_ARGUMENT"}}]"#;
+        assert_eq!(said(listed), ("No key".into(), Some("400".into()), None));
+        for unreadable in ["[]", "[1]", "7", "{}"] {
+            assert_eq!(said(unreadable).0, "the provider answered 422", "{unreadable}");
+        }
     }
 
     #[test]

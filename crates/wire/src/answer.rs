@@ -10,7 +10,7 @@ use crate::choice::{
 };
 use crate::json::{Fault, Scanner};
 use crate::operation::Operation;
-use crate::splice::{Root, Spots, splice};
+use crate::splice::{NewUsage, Root, Spots, splice};
 use crate::usage::{self, Usage, UsageOut};
 
 /// What was read of an answer.
@@ -99,7 +99,7 @@ pub fn scan_answer(operation: Operation, body: &[u8]) -> Result<AnswerScan, Unde
 pub fn rewrite_answer(body: &Bytes, scan: &AnswerScan, model: &str, usage: &UsageOut<'_>) -> Bytes {
     let AnswerScan { model: at, usage_spot, root, .. } = scan;
     let spots = Spots { model: at.as_ref(), usage: usage_spot.as_ref(), root: *root };
-    splice(body, &spots, model, Some(usage))
+    splice(body, &spots, model, NewUsage::Priced(usage))
 }
 
 /// What a provider's error response says: its `error`, or the fields beside where that should be.

@@ -9,7 +9,7 @@ pub use crate::choice::{FinishReason, ProviderError};
 use crate::choice::{read_choices, read_error, text_at};
 use crate::json::{Scanner, escape};
 use crate::operation::Operation;
-use crate::splice::{Root, Spots, splice, usage_object};
+use crate::splice::{NewUsage, Root, Spots, splice, usage_object};
 use crate::usage::{self, Usage, UsageOut};
 
 /// The payload that ends a stream.
@@ -89,9 +89,20 @@ pub fn rewrite_chunk(
     model: &str,
     usage: Option<&UsageOut<'_>>,
 ) -> Bytes {
-    let ChunkScan { model: at, usage_spot, root, .. } = scan;
-    let spots = Spots { model: at.as_ref(), usage: usage_spot.as_ref(), root: *root };
-    splice(data, &spots, model, usage)
+    let usage = usage.map_or(NewUsage::Kept, NewUsage::Priced);
+    splice(data, &spots(scan), model, usage)
+}
+
+/// The chunk with `model` as its model and `null` as its usage, for a stream that tells usage once, in a chunk
+/// of its own; `scan` as above.
+#[must_use]
+pub fn without_usage(data: &[u8], scan: &ChunkScan, model: &str) -> Bytes {
+    splice(data, &spots(scan), model, NewUsage::Null)
+}
+
+fn spots(scan: &ChunkScan) -> Spots<'_> {
+    let ChunkScan { model, usage_spot, root, .. } = scan;
+    Spots { model: model.as_ref(), usage: usage_spot.as_ref(), root: *root }
 }
 
 /// A chunk of our own that carries the usage, for a stream whose provider sent none. `created_s` is in

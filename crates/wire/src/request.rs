@@ -49,7 +49,7 @@ pub struct Peek {
     pub models: Vec<String>,
     /// The caller wants a stream.
     pub stream: bool,
-    /// The caller asked for usage in the stream (`stream_options.include_usage`).
+    /// The caller asked for usage in the stream (`stream_options.include_usage` or `usage.include`).
     pub include_usage: bool,
     /// The most tokens to generate; `max_completion_tokens` wins over `max_tokens`.
     pub max_tokens: Option<u64>,
@@ -227,8 +227,11 @@ impl Draft {
             Reading::Prompt(_) => scan.skip()?,
             Reading::Stream => peek.stream = read::boolean(scan, param)?.unwrap_or(false),
             Reading::StreamOptions => {
-                (peek.stream_options, peek.include_usage) = rewrite::stream_options(scan)?;
+                let (options, asked) = rewrite::stream_options(scan)?;
+                peek.stream_options = options;
+                peek.include_usage |= asked;
             }
+            Reading::Usage => peek.include_usage |= read::usage(scan, param)?,
             Reading::MaxTokens => peek.max_tokens = read::count(scan, param)?,
             Reading::MaxCompletionTokens => self.max_completion_tokens = read::count(scan, param)?,
             Reading::N => peek.n = read::choices(scan, param)?.unwrap_or(1),
@@ -241,6 +244,7 @@ impl Draft {
             Reading::User => peek.user = read::bounded(scan, param, MAX_USER_CHARS)?,
             Reading::Metadata => peek.metadata = read::metadata(scan, param)?,
             Reading::Delivery => peek.delivery = read::delivery(scan, param)?,
+            Reading::Plugins => read::no_plugins(scan, param)?,
             Reading::Shape(shape) => read::check_shape(scan, param, shape)?,
         }
         Ok(())

@@ -26,15 +26,25 @@ pub(crate) struct Root {
     pub(crate) empty: bool,
 }
 
-/// `body` with `model`, and with `usage` if given; what has no place yet is added at the end.
-pub(crate) fn splice(
-    body: &[u8],
-    spots: &Spots<'_>,
-    model: &str,
-    usage: Option<&UsageOut<'_>>,
-) -> Bytes {
+/// What becomes of a usage object.
+#[derive(Clone, Copy)]
+pub(crate) enum NewUsage<'a> {
+    /// It stays as it is.
+    Kept,
+    /// It gains our cost; our counts stand in where there is none.
+    Priced(&'a UsageOut<'a>),
+    /// `null` takes its place.
+    Null,
+}
+
+/// `body` with `model` and this usage; what has no place yet is added at the end.
+pub(crate) fn splice(body: &[u8], spots: &Spots<'_>, model: &str, usage: NewUsage<'_>) -> Bytes {
     let model = escape(model);
-    let usage = usage.map(|usage| merge_usage(body, spots.usage, usage));
+    let usage = match usage {
+        NewUsage::Kept => None,
+        NewUsage::Priced(usage) => Some(merge_usage(body, spots.usage, usage)),
+        NewUsage::Null => Some("null".to_owned()),
+    };
     let mut sets = [
         Set { place: spots.model, name: "\"model\":", value: ["\"", &model, "\""] },
         Set {

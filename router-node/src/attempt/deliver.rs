@@ -6,6 +6,7 @@ use trunkline_core::id::ProviderId;
 use trunkline_core::usage::TokenCounts;
 use trunkline_upstream::Whole;
 use trunkline_wire::answer::rewrite_answer;
+use trunkline_wire::operation::Operation;
 
 use super::ask::{Stream, stall};
 use super::{Course, Delivery, Held};
@@ -17,8 +18,12 @@ impl Course {
         let (tokens, counted) = match whole.scan.usage {
             Some(usage) => (token_counts(usage), Counted::Provider),
             None => {
-                // About four bytes of JSON a token: a rough count beats none.
-                let (input, output) = (self.input_tokens, whole.body.len() as u64 / 4);
+                // About four bytes of JSON a token: a rough count beats none. Vectors are no tokens.
+                let output = match self.peek.operation {
+                    Operation::Chat | Operation::Completion => whole.body.len() as u64 / 4,
+                    Operation::Embedding => 0,
+                };
+                let input = self.input_tokens;
                 (TokenCounts { input, output, ..Default::default() }, Counted::Estimate)
             }
         };

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
-    TRANSFER_ENCODING,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -95,13 +95,15 @@ impl Public {
             "/v1/embeddings" => Some(Operation::Embedding),
             _ => None,
         };
-        match (operation, request.method()) {
-            (Some(operation), &Method::POST) => self.call(operation, request, peer).await,
+        let mut response = match (operation, request.method()) {
+            (Some(operation), &Method::POST) => return self.call(operation, request, peer).await,
             (Some(_), _) => not_allowed("POST"),
             (None, &Method::GET) => Box::pin(page(&self.router, &request, peer)).await,
             (None, _) if pages::exists(path) => not_allowed("GET"),
             (None, _) => error_response(&no_such_route()),
-        }
+        };
+        response.headers_mut().insert(X_REQUEST_ID, page_id(request.headers()));
+        response
     }
 
     async fn call(
@@ -116,8 +118,12 @@ impl Public {
         let mut record = router.ledger.open(operation, CameBy::Http, request_id);
         traces::begin(router, &head.headers, &mut record);
         let ids = Ids::of(router, &record, request_id);
-        let body = match self.body(&head.headers, body, peer).await {
-            Ok(body) => body,
+        let arrived = match timeout(&head.headers) {
+            Ok(timeout) => self.body(&head.headers, body, peer).await.map(|body| (body, timeout)),
+            Err(rejection) => Err(rejection),
+        };
+        let (body, timeout) = match arrived {
+            Ok(arrived) => arrived,
             Err(rejection) => {
                 record.failed(rejection.error_type);
                 return identified(router, error_response(&rejection), ids);
@@ -131,7 +137,7 @@ impl Public {
             peer,
             session: text(&head.headers, &X_SESSION_ID).map(str::to_owned),
             tags: tags(&head.headers),
-            timeout: timeout(&head.headers),
+            timeout,
             decided: ids.decided.clone(),
             explain,
         };
@@ -156,6 +162,7 @@ impl Public {
         body: Incoming,
         peer: IpAddr,
     ) -> Result<Bytes, Rejection> {
+        uncompressed(headers)?;
         let most = self.router.settings.load().body_bytes;
         let announced =
             headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
@@ -190,6 +197,13 @@ async fn page(
     }
 }
 
+/// What a response that no record is kept of is known by: the caller's own id, or one of ours.
+fn page_id(headers: &HeaderMap) -> HeaderValue {
+    let own = || Uuid::now_v7().hyphenated().to_string();
+    let id = request_id(headers).map_or_else(own, str::to_owned);
+    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
 fn request_id(headers: &HeaderMap) -> Option<&str> {
     let id = text(headers, &X_REQUEST_ID)?;
     let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES;
@@ -211,9 +225,32 @@ fn tags(headers: &HeaderMap) -> Vec<(String, String)> {
     pairs.take(MAX_TAGS).map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())).collect()
 }
 
-/// How long the caller will wait, in milliseconds.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    text(headers, &X_TIMEOUT_MS)?.parse().ok().map(Duration::from_millis)
+/// How long the caller will wait, in milliseconds. Whoever is not understood would wait longer than it thinks.
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Rejection> {
+    let Some(value) = headers.get(&X_TIMEOUT_MS) else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+        Some(ms @ 1..) => Ok(Some(Duration::from_millis(ms))),
+        Some(0) | None => {
+            let message = "the header `x-trunkline-timeout-ms` must be a whole number of milliseconds, one or more";
+            Err(about_header(&X_TIMEOUT_MS, message))
+        }
+    }
+}
+
+/// A body is read as it comes: compressed, nothing can be read in it.
+fn uncompressed(headers: &HeaderMap) -> Result<(), Rejection> {
+    let encoding = headers.get(CONTENT_ENCODING);
+    if encoding.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    let message = "the body came compressed; send plain JSON, without `content-encoding`";
+    Err(about_header(&CONTENT_ENCODING, message))
+}
+
+fn about_header(header: &HeaderName, message: &str) -> Rejection {
+    let mut rejection = reject(ErrorType::InvalidRequest, message);
+    rejection.param = Some(header.as_str().to_owned());
+    rejection
 }
 
 async fn read_body(body: Incoming, most: usize) -> Result<Bytes, Rejection> {
@@ -233,7 +270,7 @@ async fn read_body(body: Incoming, most: usize) -> Result<Bytes, Rejection> {
 }
 
 fn too_large(most: usize) -> Rejection {
-    let message = format!("the body is larger than {} MiB; shorten the prompt", most >> 20);
+    let message = format!("the body is larger than {most} bytes; shorten the prompt");
     reject(ErrorType::PayloadTooLarge, message)
 }
 

@@ -14,6 +14,7 @@ use trunkline_wire::models::{
     Architecture, Data, Endpoint, Generation, Key, KeyRateLimit, Model, ModelEndpoints, ModelList,
     Pricing, Quantiles, Usd,
 };
+use trunkline_wire::request::Parameters;
 
 use crate::auth::KeyHolder;
 use crate::ledger::unix_ms;
@@ -115,6 +116,10 @@ fn describe(snapshot: &Snapshot, name: &str, model: &ModelId) -> Option<Model> {
     let states = snapshot.endpoints.get(snapshot.endpoints_of(model))?;
     let cheapest = states.iter().min_by_key(|s| s.endpoint.price.of(1000, 300))?;
     let able = states.iter().map(|s| s.endpoint.capabilities).fold(Capabilities::default(), union);
+    let mut parameters: Vec<String> =
+        states.iter().flat_map(|s| supported_parameters(&s.endpoint)).collect();
+    parameters.sort_unstable();
+    parameters.dedup();
     Some(Model {
         id: name.to_owned(),
         object: "model".to_owned(),
@@ -128,8 +133,28 @@ fn describe(snapshot: &Snapshot, name: &str, model: &ModelId) -> Option<Model> {
             output_modalities: vec![if able.embedding { "embeddings" } else { "text" }.to_owned()],
         },
         pricing: pricing(&cheapest.endpoint),
-        supported_parameters: cheapest.endpoint.parameters.clone(),
+        supported_parameters: parameters,
     })
+}
+
+/// The parameters that an endpoint supports: those that the catalog names, or, where it names none and so allows
+/// all, those that go with what the endpoint can do.
+pub fn supported_parameters(endpoint: &CoreEndpoint) -> Vec<String> {
+    if !endpoint.parameters.is_empty() {
+        return endpoint.parameters.clone();
+    }
+    let able = endpoint.capabilities;
+    let goes_with = |name: &&str| match *name {
+        "tools" | "tool_choice" | "parallel_tool_calls" | "functions" | "function_call" => {
+            able.tools
+        }
+        "response_format" => able.json_object || able.json_schema,
+        "structured_outputs" => able.json_schema,
+        "dimensions" | "encoding_format" | "input_type" => able.embedding,
+        "best_of" | "echo" | "suffix" => able.completion,
+        _ => able.chat || able.completion,
+    };
+    Parameters::known().names().filter(goes_with).map(str::to_owned).collect()
 }
 
 fn union(a: Capabilities, b: Capabilities) -> Capabilities {
@@ -200,7 +225,7 @@ fn endpoint(state: &EndpointState, total_weight: u64) -> Endpoint {
         max_completion_tokens: Some(endpoint.max_output_tokens),
         quantization: endpoint.quantization.clone(),
         pricing: pricing(endpoint),
-        supported_parameters: endpoint.parameters.clone(),
+        supported_parameters: supported_parameters(endpoint),
         verdict: state.verdict.as_str().to_owned(),
         weight_ppm: (u64::from(state.weight.0) * 1_000_000 / total_weight.max(1)) as u32,
         uptime_last_5m: uptime,
@@ -271,6 +296,6 @@ fn key(holder: &KeyHolder) -> Key {
             concurrency: tenant.max_concurrency.map(u64::from),
         },
         allowed_models: tenant.models.as_ref().map(|m| m.iter().map(ModelId::to_string).collect()),
-        expires_at_s: None,
+        expires_at_s: holder.access.expires_at_ms.map(|end| end / 1_000),
     }
 }

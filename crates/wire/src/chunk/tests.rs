@@ -78,6 +78,13 @@ fn rewrites_only_model_and_usage() {
 }
 
 #[test]
+fn usage_beside_content_can_be_taken_out() {
+    let text = r#"{"model":"m","usage":{"prompt_tokens":1},"choices":[{"finish_reason":"stop"}]}"#;
+    let found = without_usage(text.as_bytes(), &scan(text), "to");
+    assert_eq!(found, r#"{"model":"to","usage":null,"choices":[{"finish_reason":"stop"}]}"#);
+}
+
+#[test]
 fn our_own_usage_chunk_is_a_usage_chunk() {
     let tokens = Usage { prompt_tokens: 1, completion_tokens: 2, total: 3, ..Usage::default() };
     let usage = UsageOut { tokens, cost_pico_usd: 1, cost_details: &[] };

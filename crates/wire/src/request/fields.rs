@@ -4,9 +4,9 @@ use crate::operation::Operation;
 
 /// The fields of the router's own dialect: they steer the router and never reach a provider.
 ///
-/// `usage` is the dialect's `{include: true}`: usage is always in our answers, and providers refuse the
-/// field. `plugins` are carried out by the router, `route` and `transforms` are older forms that a
-/// provider would refuse as well.
+/// `usage` is the dialect's `{include: true}`, which asks for usage in a stream as `stream_options` does; whole
+/// answers always have it, and providers refuse the field. Of `plugins` there are none: a list that names one is
+/// refused. `route` and `transforms` are older forms that a provider would refuse as well.
 pub const ROUTER_FIELDS: [&str; 8] =
     ["provider", "models", "session_id", "delivery", "plugins", "route", "transforms", "usage"];
 
@@ -19,6 +19,7 @@ pub(super) enum Reading {
     Prompt(Operation),
     Stream,
     StreamOptions,
+    Usage,
     MaxTokens,
     MaxCompletionTokens,
     N,
@@ -29,6 +30,7 @@ pub(super) enum Reading {
     User,
     Metadata,
     Delivery,
+    Plugins,
     /// Nothing is kept but the type is checked.
     Shape(Shape),
 }
@@ -102,10 +104,10 @@ static KNOWN: [Known; 58] = [
     router("models", Reading::Models),
     router("session_id", Reading::SessionId),
     router("delivery", Reading::Delivery),
-    router("plugins", Reading::Shape(Shape::List)),
+    router("plugins", Reading::Plugins),
     router("route", Reading::Shape(Shape::Any)),
     router("transforms", Reading::Shape(Shape::Any)),
-    router("usage", Reading::Shape(Shape::Any)),
+    router("usage", Reading::Usage),
     parameter("top_k", Reading::Shape(Shape::Number)),
     parameter("min_p", Reading::Shape(Shape::Number)),
     parameter("top_a", Reading::Shape(Shape::Number)),

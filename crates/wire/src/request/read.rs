@@ -168,6 +168,31 @@ pub(super) fn response_format(scan: &mut Scanner<'_>, param: &str) -> Result<Jso
     Ok(mode)
 }
 
+/// `usage`: whether it asks for usage with `include`; what else it may hold is nobody's affair here.
+pub(super) fn usage(scan: &mut Scanner<'_>, param: &str) -> Result<bool, BadRequest> {
+    let mut asked = false;
+    if !present(scan, param, Kind::Object, "an object such as {\"include\": true}")? {
+        return Ok(asked);
+    }
+    scan.enter_object()?;
+    while let Some(key) = scan.next_key()? {
+        if key.name() == "include" {
+            asked = boolean(scan, "usage.include")?.unwrap_or(false);
+        } else {
+            scan.skip()?;
+        }
+    }
+    Ok(asked)
+}
+
+/// `plugins`: a caller who counts on one must not get an answer made without it.
+pub(super) fn no_plugins(scan: &mut Scanner<'_>, param: &str) -> Result<(), BadRequest> {
+    if list_has_items(scan, param)? {
+        return Err(must_be(param, "empty, or be left out: this router has no plugins"));
+    }
+    Ok(())
+}
+
 /// `metadata`: an object of short strings.
 pub(super) fn metadata(
     scan: &mut Scanner<'_>,

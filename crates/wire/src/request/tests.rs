@@ -202,6 +202,30 @@ fn rewriting_changes_only_what_it_names() {
 }
 
 #[test]
+fn callers_ask_for_usage_in_either_way() {
+    let asks = |more: &str| chat(more).map(|peek| peek.include_usage).map_err(|bad| bad.param);
+    assert_eq!(asks(""), Ok(false));
+    assert_eq!(asks(r#","usage":{"include":true}"#), Ok(true));
+    assert_eq!(asks(r#","usage":{"include":false,"x":[]}"#), Ok(false));
+    assert_eq!(asks(r#","usage":null"#), Ok(false));
+    let both = r#","usage":{"include":true},"stream_options":{"include_usage":false}"#;
+    assert_eq!(asks(both), Ok(true));
+    assert_eq!(asks(r#","usage":{"include":1}"#), Err(Some("usage.include".to_owned())));
+    assert_eq!(asks(r#","usage":true"#), Err(Some("usage".to_owned())));
+}
+
+#[test]
+fn a_plugin_that_there_is_not_is_refused() {
+    let refused = |more: &str| chat(more).err().and_then(|bad| bad.param);
+    for fine in [r#","plugins":[]"#, r#","plugins":null"#] {
+        assert_eq!(refused(fine), None, "{fine}");
+    }
+    for bad in [r#","plugins":[{"id":"web"}]"#, r#","plugins":"web""#] {
+        assert_eq!(refused(bad), Some("plugins".to_owned()), "{bad}");
+    }
+}
+
+#[test]
 fn asks_for_usage_in_streams() {
     let base = r#"{"model":"to","messages":[{"role":"user","content":"hi"}]"#;
     for (more, expected) in [

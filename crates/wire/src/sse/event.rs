@@ -104,12 +104,19 @@ impl Lines<'_> {
     }
 }
 
-/// A frame that carries `data`, which must not hold line ends (JSON written on one line does not).
+/// A frame that carries `data`, JSON without carriage returns, on one line: a line feed, which JSON has only between
+/// its values, becomes a space. Many clients take every `data` line for a whole.
 #[must_use]
 pub fn frame(data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(b"data: \n\n".len() + data.len());
     out.put_slice(b"data: ");
-    out.put_slice(data);
+    let mut rest = data;
+    while let Some((line, further)) = memchr(b'\n', rest).and_then(|at| rest.split_at_checked(at)) {
+        out.put_slice(line);
+        out.put_u8(b' ');
+        rest = further.get(1..).unwrap_or_default();
+    }
+    out.put_slice(rest);
     out.put_slice(b"\n\n");
     out.freeze()
 }

@@ -168,6 +168,13 @@ fn what_we_make_reads_back() {
     );
 }
 
+#[test]
+fn a_frame_of_ours_has_one_data_line() {
+    let frame = frame(b"{\n\"a\":\n\n1}\n");
+    assert_eq!(frame, "data: { \"a\":  1} \n\n");
+    assert_eq!(whole(&frame).len(), 1);
+}
+
 /// Streams made of what matters to the splitter.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![

@@ -9,6 +9,8 @@ use trunkline_proto::inference::v1::{Endpoint, Model, Percentiles, Pricing, Upti
 use trunkline_wire::models;
 use trunkline_wire::pico::{format_usd, parse_scaled};
 
+use crate::ingress::pages;
+
 /// Decimal places from USD a token to pico-USD a million tokens: twelve, and six for the million.
 const PER_MILLION_PLACES: u32 = 18;
 /// Tokens in a million.
@@ -72,7 +74,7 @@ pub fn endpoint_message(state: &EndpointState) -> Endpoint {
         pricing: Some(pricing(&endpoint.price)),
         context_length: endpoint.context_tokens,
         max_output_tokens: endpoint.max_output_tokens,
-        supported_parameters: endpoint.parameters.clone(),
+        supported_parameters: pages::supported_parameters(endpoint),
         quantization: endpoint.quantization.clone().unwrap_or_default(),
         jurisdiction: endpoint.jurisdiction.clone().unwrap_or_default(),
         retention_days: match endpoint.retention {

@@ -17,7 +17,7 @@ pub fn in_our_words(answer: Response<Body>, max_bytes: usize) -> Response<Body> 
     if code.is_none_or(|code| code.as_bytes() != OUT_OF_RANGE) {
         return answer;
     }
-    let message = format!("the message is larger than {} MiB; shorten the prompt", max_bytes >> 20);
+    let message = format!("the message is larger than {max_bytes} bytes; shorten the prompt");
     status::from_error(&reject(ErrorType::PayloadTooLarge, message)).into_http()
 }
 
@@ -31,7 +31,7 @@ mod tests {
         let answer = in_our_words(Status::out_of_range("too large").into_http(), 20 << 20);
         let said = Status::from_header_map(answer.headers()).unwrap();
         assert_eq!(said.code(), Code::ResourceExhausted);
-        assert!(said.message().contains("20 MiB"));
+        assert!(said.message().contains("20971520 bytes"));
         assert!(!said.details().is_empty());
     }
 
