@@ -24,15 +24,31 @@ pub fn of_routers(routers: &[RouterStatus]) -> Vec<Finding> {
             let remedy = "ask again in a few seconds; if it stays, look at its log and its link to the store";
             found.push(finding("router_behind", subject(), problem, remedy));
         }
-        for nack in &router.nacks {
-            let problem = format!("it refuses {}: {}", nack.key, nack.reason);
-            let remedy = "write the record anew, or catalog confirm when it is meant; the last good one is in force";
-            found.push(finding("record_refused", subject(), problem, remedy));
-        }
     }
+    found.extend(refused(routers));
     found.extend(digests(routers));
     found.extend(versions(routers));
     found
+}
+
+/// What routers refuse. All of them refuse the same for the same reason, most often: that is told once.
+fn refused(routers: &[RouterStatus]) -> Vec<Finding> {
+    let mut by: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for router in routers {
+        for nack in &router.nacks {
+            by.entry((&nack.key, &nack.reason)).or_default().push(&router.router_id);
+        }
+    }
+    let told = by.into_iter().map(|((key, reason), ids)| {
+        let (subject, problem) = match ids.as_slice() {
+            [id] => (format!("router/{id}"), format!("it refuses {key}: {reason}")),
+            all => ("routers".to_owned(), format!("{} refuse {key}: {reason}", all.join(", "))),
+        };
+        let remedy = "the last good one is in force: write the record anew, or confirm the catalog when all that was \
+                      taken away is meant to go";
+        finding("record_refused", subject, problem, remedy)
+    });
+    told.collect()
 }
 
 /// At one revision every router has the same table, or one of them decides by other rules.
@@ -97,6 +113,8 @@ pub fn of_probers(probers: &[ProberStatus]) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_proto::admin::v1::Nack;
+
     use super::*;
 
     fn router(id: &str, at: i64, digest: &str) -> RouterStatus {
@@ -119,6 +137,26 @@ mod tests {
         let odd = [router("r1", 7, "aa"), router("r2", 7, "bb")];
         let found = of_routers(&odd);
         assert_eq!(found[0].problem, "tables differ at revision 7: r1 has aa, r2 has bb");
+    }
+
+    #[test]
+    fn what_all_routers_refuse_is_told_once() {
+        let nack = |key: &str| Nack {
+            key: key.to_owned(),
+            reason: "it was deleted".to_owned(),
+            ..Nack::default()
+        };
+        let refusing = |id, nacks| RouterStatus { nacks, ..router(id, 7, "aa") };
+        let routers = [refusing("r1", vec![nack("a"), nack("b")]), refusing("r2", vec![nack("a")])];
+        let found = of_routers(&routers);
+        let told: Vec<_> = found.iter().map(|f| (f.subject.as_str(), f.problem.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("routers", "r1, r2 refuse a: it was deleted"),
+                ("router/r1", "it refuses b: it was deleted")
+            ]
+        );
     }
 
     #[test]

@@ -138,12 +138,23 @@ impl History {
         match source {
             Some(Source::Document(text)) => Ok(text),
             Some(Source::Version(version)) if version.is_empty() => {
-                let last = self.0.last().and_then(|kept| kept.changed.before.as_deref());
-                let last = last.ok_or_else(|| refusal::unknown_version("before the present"))?;
-                Ok(self.find(last, head)?.1)
+                Ok(self.find(self.before_the_present(head)?, head)?.1)
             }
             Some(Source::Version(version)) => Ok(self.find(&version, head)?.1),
             None => Err(refusal::bad_field("source", "send a document or name a version")),
+        }
+    }
+
+    /// The version that a rollback means that names none.
+    fn before_the_present(&self, head: Option<&Head>) -> Result<&str, Status> {
+        let unknown = || refusal::unknown_version("before the present");
+        let last = &self.0.last().ok_or_else(unknown)?.changed;
+        match head {
+            Some(_) => last.before.as_deref().ok_or_else(unknown),
+            // It was deleted past the admin API: the version before that is the last one, whose text was kept
+            // only if it was in force earlier, too.
+            None if self.find(&last.after, None).is_ok() => Ok(&last.after),
+            None => Err(refusal::lost_version(&last.after)),
         }
     }
 
