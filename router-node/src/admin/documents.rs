@@ -19,7 +19,7 @@ use crate::ingress::grpc::signed;
 
 pub use apply::{apply, expect_head, put_in_force, refuse};
 use history::History;
-pub use history::{Head, means};
+pub use history::{Head, ended_canary, means};
 pub use proposal::{Meant, Proposal, Reach};
 
 /// A version of a document.

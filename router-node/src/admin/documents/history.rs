@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tonic::Status;
-use trunkline_proto::admin::v1::{DocumentVersion, apply_document_request, plan_document_request};
+use trunkline_proto::admin::v1::{
+    CanaryEnd, DocumentVersion, apply_document_request, plan_document_request,
+};
 use trunkline_spec::canonical;
 use trunkline_spec::versioned::Versioned;
 use trunkline_store::keys::{CONFIG, HISTORY, Key};
 use trunkline_store::port::{KeyValue, Revision, Store};
 
 use crate::admin::drains::timestamp;
-use crate::admin::refusal;
 use crate::admin::state::State;
+use crate::admin::{canary, refusal};
 
 /// Versions of a document that are kept: some months of a busy team.
 const MAX_KEPT: usize = 100;
@@ -238,6 +240,39 @@ impl Kept {
             canary_permille: 0,
         }
     }
+}
+
+/// How the last canary ended that was not promoted.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn ended_canary(store: &dyn Store) -> Result<Option<CanaryEnd>, Status> {
+    let listing = store.list(HISTORY).await.map_err(|e| refusal::store(&e))?;
+    Ok(listing.entries.iter().rev().find_map(|entry| end_of_canary(&entry.value)))
+}
+
+fn end_of_canary(stored: &[u8]) -> Option<CanaryEnd> {
+    /// What is read of an entry that is no document's.
+    #[derive(Deserialize)]
+    struct End {
+        at_ms: u64,
+        by: String,
+        verb: String,
+        reason: String,
+        changes: Vec<Gone>,
+    }
+    #[derive(Deserialize)]
+    struct Gone {
+        before: Value,
+    }
+    let End { at_ms, by, verb, reason, changes } = serde_json::from_slice(stored).ok()?;
+    let canary = changes.first().filter(|_| verb == canary::ENDING)?.before.to_string();
+    Some(CanaryEnd {
+        version: trunkline_spec::canary::parse(&canary).ok()?.policy.version.clone(),
+        ended_at: Some(timestamp(at_ms)),
+        actor: by,
+        reason,
+    })
 }
 
 /// The entry of a document; nothing for those of other edits, which have other changes.
