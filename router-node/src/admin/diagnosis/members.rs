@@ -6,8 +6,8 @@ use trunkline_proto::admin::v1::{Finding, ProberStatus, RouterStatus};
 
 use super::finding;
 
-/// Fewer probers than this eject nothing: one witness may be wrong.
-const MIN_PROBERS: usize = 2;
+/// With fewer probers than this none of them may be wrong, or be lost.
+const MIN_PROBERS: usize = 3;
 /// A prober that thinks this badly of its own state is slow to see anything.
 const UNWELL: u32 = 4;
 /// Digits of a digest that tell two apart.
@@ -85,13 +85,14 @@ pub fn of_probers(probers: &[ProberStatus]) -> Vec<Finding> {
     if probers.len() < MIN_PROBERS {
         let problem = match probers.len() {
             0 => "none is alive: nothing is measured, and nothing is taken out for failing",
-            _ => "one is alive: it takes two to take an endpoint out",
+            1 => "one is alive: it takes two to take an endpoint out",
+            _ => "two are alive: both must agree, and with one of them lost nothing is taken out",
         };
         let remedy = "run health-prober at least three times, in different zones";
         found.push(finding("few_probers", "probers".to_owned(), problem.to_owned(), remedy));
     }
     let zones: BTreeSet<&str> = probers.iter().map(|prober| prober.zone.as_str()).collect();
-    if probers.len() >= MIN_PROBERS && zones.len() == 1 {
+    if probers.len() > 1 && zones.len() == 1 {
         let problem = "all stand in one zone: its network's trouble looks like the providers'";
         let remedy = "spread them over zones, and say so with --zone";
         found.push(finding("one_zone", "probers".to_owned(), problem.to_owned(), remedy));
@@ -161,10 +162,14 @@ mod tests {
 
     #[test]
     fn probers_need_company_and_different_zones() {
-        let code = |probers: &[ProberStatus]| of_probers(probers).first().map(|f| f.code.clone());
-        assert_eq!(code(&[]).as_deref(), Some("few_probers"));
-        assert_eq!(code(&[prober("a", "x")]).as_deref(), Some("few_probers"));
-        assert_eq!(code(&[prober("a", "x"), prober("b", "x")]).as_deref(), Some("one_zone"));
-        assert_eq!(code(&[prober("a", "x"), prober("b", "y")]), None);
+        let codes = |zones: &[&str]| {
+            let probers: Vec<_> = zones.iter().map(|zone| prober("p", zone)).collect();
+            of_probers(&probers).into_iter().map(|found| found.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(&[]), ["few_probers"]);
+        assert_eq!(codes(&["x"]), ["few_probers"]);
+        assert_eq!(codes(&["x", "y"]), ["few_probers"], "as the alert has it");
+        assert_eq!(codes(&["x", "x", "x"]), ["one_zone"]);
+        assert_eq!(codes(&["x", "y", "z"]), [""; 0]);
     }
 }
