@@ -97,7 +97,8 @@ fn misdirected(to: &Reach, status: &Status) -> Option<String> {
     let unknown = status.code() == Code::Unimplemented && status.get_details_error_info().is_none();
     if unknown || said.starts_with(NO_GRPC) {
         return Some(
-            "this port is not a router's admin API, which is at 9091 by default".to_owned(),
+            "this port is not a router's admin API, which is at 9091 by default, or its release does not know this call"
+                .to_owned(),
         );
     }
     let broken = said == BROKEN_OFF && to.endpoint.starts_with("http://");
