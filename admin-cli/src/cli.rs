@@ -22,7 +22,7 @@ pub use document::{
     ApplyArgs, DataflowArgs, DiffArgs, DocumentVerb, HowArgs, OverruleArgs, PlanArgs,
     PolicyTestArgs, PolicyVerb, RollbackArgs, SchemaArgs, SchemaKind, ShowArgs, ValidateArgs,
 };
-pub use duration::{duration, rate};
+pub use duration::{duration, patience, rate};
 pub use explain::{ExplainArgs, ExplainRouteArgs, ExplainVerb};
 pub use import::{ImportArgs, ImportVerb};
 pub use keys::{KeysCreateArgs, KeysRevokeArgs, KeysVerb, RoleArg};
@@ -241,9 +241,9 @@ pub struct DrainArgs {
     /// What, and why.
     #[command(flatten)]
     pub edit: EditArgs,
-    /// Wait until it is proven on every router that nothing is in flight there, for so many seconds
-    #[arg(long, value_name = "SECONDS", conflicts_with = "dry_run")]
-    pub wait: Option<u64>,
+    /// Wait until it is proven on every router that nothing is in flight there, at most so long: seconds, or 10m
+    #[arg(long, value_name = "SECONDS", value_parser = patience, conflicts_with = "dry_run")]
+    pub wait: Option<Duration>,
     /// End the drain by itself after this long, for example 2h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub expires: Option<Duration>,
@@ -315,9 +315,9 @@ pub struct WaitArgs {
     /// The revision, as every edit tells it
     #[arg(long)]
     pub revision: i64,
-    /// Give up after so many seconds, naming the routers that have not applied it
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub timeout: u64,
+    /// Give up after so long, naming the routers that have not applied it: seconds, or 10m
+    #[arg(long, value_name = "SECONDS", value_parser = patience, default_value = "60")]
+    pub timeout: Duration,
 }
 
 /// Flags of `top`.

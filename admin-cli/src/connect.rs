@@ -7,7 +7,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
 use trunkline_proto::admin::v1::admin_service_client::AdminServiceClient;
 use trunkline_tls::ClientFiles;
 
@@ -21,6 +22,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// A list of 2,000 endpoints with their states is some 2 MiB.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// How our own library begins to say that an answer is no gRPC …
+const NO_GRPC: &str = "protocol error";
+/// … that a connection ended without an answer …
+const BROKEN_OFF: &str = "transport error";
+/// … and that an answer to a handshake is no TLS.
+const NO_TLS: &str = "InvalidContentType";
 
 /// The admin API, with the key that each call carries.
 pub type Admin = AdminServiceClient<InterceptedService<Channel, WithKey>>;
@@ -45,6 +53,10 @@ impl Interceptor for WithKey {
 /// answers.
 pub async fn connect(flags: &Connection) -> Result<Admin, Failure> {
     let to = &contexts::resolve(flags)?;
+    if !["http://", "https://"].iter().any(|scheme| to.endpoint.starts_with(scheme)) {
+        let message = format!("--endpoint: {}: write http://HOST:PORT or https://…", to.endpoint);
+        return Err(Failure::Usage(message));
+    }
     let key = to.key.as_deref().map(bearer).transpose()?;
     let endpoint = Endpoint::from_shared(to.endpoint.clone()).map_err(|e| {
         Failure::Usage(format!("--endpoint: {}: {e}; write http://HOST:PORT", to.endpoint))
@@ -61,21 +73,50 @@ pub async fn connect(flags: &Connection) -> Result<Admin, Failure> {
     Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
 }
 
-/// The failure in better words, when it came of certificates: a router that refuses ours says so only after the
-/// connection is made, in answer to the first call.
+/// The failure in better words, when it is about how the router is reached: one that refuses our certificate, or
+/// is no router's admin API at all, shows only in answer to the first call.
 pub fn refused(flags: &Connection, failure: Failure) -> Failure {
     let Failure::Status(status) = &failure else { return failure };
     let Ok(to) = contexts::resolve(flags) else { return failure };
-    match explained(&to, status.as_ref()) {
-        Some(reason) => Failure::Unreachable { endpoint: to.endpoint, reason },
-        None => failure,
+    let reason = explained(&to, status.as_ref());
+    if let Some(reason) = reason.or_else(|| misdirected(&to, status)) {
+        return Failure::Unreachable { endpoint: to.endpoint, reason };
     }
+    let keyless = to.key.as_ref().is_none_or(String::is_empty) && to.cert.is_none();
+    match status.code() {
+        Code::Unauthenticated if keyless => Failure::Status(Box::new(Status::unauthenticated(
+            "no API key: set TRUNKLINE_ADMIN_KEY, or use a context that names where one is",
+        ))),
+        _ => failure,
+    }
+}
+
+/// What it means when the other side does not speak as an admin API does.
+fn misdirected(to: &Reach, status: &Status) -> Option<String> {
+    let said = status.message();
+    let unknown = status.code() == Code::Unimplemented && status.get_details_error_info().is_none();
+    if unknown || said.starts_with(NO_GRPC) {
+        return Some(
+            "this port is not a router's admin API, which is at 9091 by default, or its release does not know this call"
+                .to_owned(),
+        );
+    }
+    let broken = said == BROKEN_OFF && to.endpoint.starts_with("http://");
+    broken.then(|| {
+        let cause = innermost(status);
+        format!("{cause}; if this port speaks TLS, write https:// and say who signed it with --ca")
+    })
 }
 
 /// What a failed handshake means, in words that name the file.
 fn explained(to: &Reach, error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let identity = to.cert.clone().zip(to.cert_key.clone());
-    ClientFiles { ca: to.ca.clone()?, identity }.explain_first(error)
+    let ca = to.ca.clone()?;
+    if innermost(error).contains(NO_TLS) {
+        return Some(
+            "this port does not speak TLS; write http://, or the port that does".to_owned(),
+        );
+    }
+    ClientFiles { ca, identity: to.cert.clone().zip(to.cert_key.clone()) }.explain_first(error)
 }
 
 fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Failure> {
@@ -95,8 +136,14 @@ fn tls(to: &Reach) -> Result<Option<ClientTlsConfig>, Failure> {
         _ => return Err(Failure::Usage("--cert and --cert-key belong together".to_owned())),
     };
     let Some(ca) = &to.ca else {
-        let message = "a certificate needs --ca, which says whose router it is shown to";
-        return identity.map_or(Ok(None), |_| Err(Failure::Usage(message.to_owned())));
+        let message = match identity.is_some() {
+            true => "a certificate needs --ca, which says whose router it is shown to",
+            false if to.endpoint.starts_with("https://") => {
+                "https:// needs --ca, which says who signed the router's certificate"
+            }
+            false => return Ok(None),
+        };
+        return Err(Failure::Usage(message.to_owned()));
     };
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("--ca", ca)?));
     Ok(Some(match identity {

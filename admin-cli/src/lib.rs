@@ -24,6 +24,7 @@ pub use failure::Failure;
 /// What went wrong, which is also the exit code.
 pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let (to, format) = (&cli.connection, cli.output);
+    let refused = |failure| connect::refused(to, failure);
     match cli.verb {
         Verb::Completion(args) => commands::completion::run(&args, out),
         Verb::Schema(args) => commands::schema::run(&args, format, out),
@@ -31,11 +32,11 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Verb::Context(verb) => commands::contexts::run(&verb, to, format, out),
         Verb::Bootstrap(verb) => commands::bootstrap::run(&verb, format, out).await,
         Verb::Man(args) => commands::man::run(&args, out),
-        Verb::Policy(verb) => commands::policy::run(to, verb, format, out).await,
-        Verb::Catalog(verb) => commands::catalog::run(to, verb, format, out).await,
+        Verb::Policy(verb) => commands::policy::run(to, verb, format, out).await.map_err(refused),
+        Verb::Catalog(verb) => commands::catalog::run(to, verb, format, out).await.map_err(refused),
         verb => {
             let asked = ask(&mut connect::connect(to).await?, verb, format, out).await;
-            asked.map_err(|failure| connect::refused(to, failure))
+            asked.map_err(refused)
         }
     }
 }

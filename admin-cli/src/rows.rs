@@ -15,7 +15,7 @@ use trunkline_proto::inference::v1::{Candidate, Generation, Pricing, Turn};
 
 use crate::render::object;
 
-pub use canary::canary;
+pub use canary::{canary, canary_end};
 pub use document::{SHORT_VERSION, dataflow, difference, version};
 pub use keys::key;
 

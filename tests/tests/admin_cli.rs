@@ -1,7 +1,10 @@
 //! What an operator may rely on: edits act on calls at once, refusals and conflicts change nothing, and each
 //! has an exit code of its own.
 
-use serde_json::json;
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
 use sim_provider::Fault;
 use trunkline_tests::json::{chat, overlay};
 use trunkline_tests::operator::Operator;
@@ -133,9 +136,42 @@ async fn mistakes_are_told_apart_and_helped() {
     operator.is_told(2, &["weight", "set", "model/m", "5", "--reason", "x"]);
     operator.is_told(1, &["undrain", "provider/a", "--reason", "x"]);
     operator.is_told(1, &["describe", "provider", "zzz"]);
+    let told = operator.is_told(1, &["describe", "endpoint", "a/m"]);
+    assert!(told.contains("did you mean a/m@global"), "{told}");
+    let told = operator.is_told(2, &["wait", "--revision", "1", "--timeout", "soon"]);
+    assert!(told.contains("for example 10m"), "{told}");
     let told = operator.is_told(1, &["--key", "wrong", "status"]);
     assert!(told.contains("not known") && !told.contains("wrong"), "{told}");
     operator.is_told(1, &["--endpoint", "http://127.0.0.1:1", "status"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_at_the_wrong_place_is_told_what_is_there() {
+    let (_providers, router) = four().await;
+    let operator = Operator::at(&router);
+    for other in [router.public, router.ops] {
+        let told = operator.is_told(1, &["--endpoint", &format!("http://{other}"), "status"]);
+        assert!(told.contains("is not a router's admin API"), "{told}");
+    }
+    let secure = format!("https://{}", router.admin);
+    let told = operator.is_told(2, &["--endpoint", &secure, "status"]);
+    assert!(told.contains("--ca"), "{told}");
+    let bare = router.admin.to_string();
+    let told = operator.is_told(2, &["--endpoint", &bare, "policy", "log"]);
+    assert!(told.contains("http://"), "{told}");
+    let told = operator.with_key("").is_told(1, &["policy", "log"]);
+    assert!(told.contains("TRUNKLINE_ADMIN_KEY"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_route_is_read_from_the_standard_input() {
+    let (_providers, router) = four().await;
+    let mut command = Operator::at(&router).command(&["explain", "route", "-f", "-", "-o", "json"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(chat("m").to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told.pointer("/decision/models/0"), Some(&json!("m")), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -199,6 +199,8 @@ async fn a_candidate_that_fails_too_often_is_stopped_and_the_history_says_why() 
     .await;
     let (model, _) = asks(router, "anybody").await;
     assert_eq!(model, "m");
+    let told = operator.sees(&["policy", "canary", "status"]);
+    assert!(told.contains("by router/router-0") && told.contains("calls fail"), "{told}");
     let history = cluster.etcd.list(HISTORY).await.entries;
     let history: Vec<Value> =
         history.iter().map(|entry| serde_json::from_slice(&entry.value).unwrap()).collect();

@@ -140,6 +140,8 @@ async fn deleting_all_configuration_by_accident_changes_nothing_for_callers() {
     assert!(shown[0]["problem"].as_str().unwrap().contains("deleted"), "{shown:?}");
     let told = command(&router, &["catalog", "confirm", "--endpoints", "6", "--reason", "x"]);
     assert_eq!(told.status.code(), Some(2), "the stored catalog has none: {told:?}");
+    let told = String::from_utf8(command(&router, &["catalog", "show"]).stderr).unwrap();
+    assert!(told.contains("no catalog is in the store") && told.contains("catalog log"), "{told}");
 
     // Without documents of its own, which would fill the empty store.
     let nothing = json!({"bootstrap": {"catalog": null, "policy": null, "keys": null}});
@@ -153,6 +155,39 @@ async fn deleting_all_configuration_by_accident_changes_nothing_for_callers() {
     until("all is well", async || router.metric("trunkline_refused_records", "").await == 0.0)
         .await;
     assert_eq!(status_of(&router, "m3").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_nobody_knows_who_is_alive_no_revision_counts_as_applied_everywhere() {
+    let mut etcd = Etcd::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start("a").await.serving("m");
+    let router = on(&etcd, folder.path(), &[&provider]).start().await;
+    let drained = reads(&router, &["drain", "provider/a", "--reason", "x", "--force"]);
+    let revision = drained["revision"].to_string();
+    let wait =
+        |patience| command(&router, &["wait", "--revision", &revision, "--timeout", patience]);
+    assert!(wait("1m").status.success());
+
+    etcd.kill();
+    let late = wait("3");
+    assert_eq!(late.status.code(), Some(5), "other routers may not have it: {late:?}");
+    let told = String::from_utf8(late.stderr).unwrap();
+    assert!(told.contains("nobody can tell which routers are alive"), "{told}");
+    let shown = reads(&router, &["status"]);
+    assert_eq!(shown["routers"].as_array().unwrap().len(), 1, "{shown}");
+    let unlisted = shown["unlisted"].as_str().unwrap();
+    assert!(unlisted.ends_with("Connection refused (os error 111)"), "{unlisted}");
+    for kind in ["routers", "probers", "drains"] {
+        let told = command(&router, &["get", kind]);
+        assert_eq!(told.status.code(), Some(1), "none is not what is known: {told:?}");
+    }
+    let found = String::from_utf8(command(&router, &["doctor"]).stdout).unwrap();
+    assert!(found.contains("it does not answer: Connection refused"), "{found}");
+    assert!(!found.contains("none is alive"), "{found}");
+
+    etcd.start_again().await;
+    assert!(wait("1m").status.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,19 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     span.map(Duration::from_secs).ok_or_else(|| "use one second to a hundred years".to_owned())
 }
 
+/// Reads how long is waited: `600`, in seconds, or a span such as `10m`.
+///
+/// # Errors
+/// What would be right.
+pub fn patience(text: &str) -> Result<Duration, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => duration(text).map_err(|_| {
+            "write seconds, or a whole number and s, m, h or d, for example 10m".to_owned()
+        }),
+    }
+}
+
 /// Reads `10%/min` into thousandths a minute.
 ///
 /// # Errors
@@ -47,6 +60,16 @@ mod tests {
         for wrong in ["", "m", "15", "1.5h", "-1s", "0s", "9é", "99999999999999999999d", "99999d"]
         {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_in_seconds_or_a_span() {
+        assert_eq!(patience("600"), Ok(Duration::from_secs(600)));
+        assert_eq!(patience("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(patience("0"), Ok(Duration::ZERO));
+        for wrong in ["", "-1", "1.5", "m", "99999999999"] {
+            assert!(patience(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 use trunkline_core::money::PicoUsd;
 use trunkline_proto::admin::v1::{
-    AbortCanaryRequest, CanaryRules, CanarySide, GetCanaryRequest, GetCanaryResponse,
+    AbortCanaryRequest, CanaryEnd, CanaryRules, CanarySide, GetCanaryRequest, GetCanaryResponse,
     PromoteCanaryRequest, StartCanaryRequest,
 };
 use trunkline_spec::versioned::Versioned;
@@ -100,10 +100,7 @@ async fn start(
 async fn status(admin: &mut Admin, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
     let answer = admin.get_canary(GetCanaryRequest { only_here: false }).await?.into_inner();
     let Some(canary) = &answer.canary else {
-        return match format.is_data() {
-            true => Ok(render::data(&json!({"canary": null, "items": []}), format, out)?),
-            false => Ok(writeln!(out, "no canary runs")?),
-        };
+        return none(answer.ended.as_ref(), format, out);
     };
     let items = sides(&answer, [&canary.base_version, &canary.version]);
     if format.is_data() {
@@ -126,6 +123,21 @@ async fn status(admin: &mut Admin, format: Format, out: &mut dyn Write) -> Resul
             "not counted, for they did not answer: {}",
             answer.silent_routers.join(", ")
         )?;
+    }
+    Ok(())
+}
+
+/// No canary runs: what became of the last one.
+fn none(ended: Option<&CanaryEnd>, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+    if format.is_data() {
+        let ended = ended.map(rows::canary_end);
+        let value = json!({"canary": null, "items": [], "ended": ended});
+        return Ok(render::data(&value, format, out)?);
+    }
+    writeln!(out, "no canary runs")?;
+    if let Some(CanaryEnd { version, ended_at, actor, reason }) = ended {
+        let (version, at) = (short(version), ended_at.unwrap_or_default());
+        writeln!(out, "the last that was ended, {version}, by {actor} at {at}: {reason}")?;
     }
     Ok(())
 }

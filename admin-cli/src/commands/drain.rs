@@ -44,10 +44,13 @@ pub async fn run(
     edited.write(format, out)?;
     match wait {
         None => Ok(()),
-        Some(seconds) => {
+        Some(patience) => {
             out.flush()?;
             let drain = Watched { target: edit.target, revision: answer.revision };
-            drain.until_empty(admin, Duration::from_secs(seconds)).await
+            drain.until_empty(admin, patience).await?;
+            // The last of the progress says what was still to come.
+            let _ = writeln!(std::io::stderr(), "proven: no router has a call there");
+            Ok(())
         }
     }
 }

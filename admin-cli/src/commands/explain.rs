@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{ExplainRequest, ExplainResponse, ExplainRouteRequest};
 use trunkline_proto::inference::v1::Decision;
 
-use super::document::short;
+use super::document::{File, short};
 use crate::Failure;
 use crate::cli::{ExplainArgs, ExplainRouteArgs, ExplainVerb, Format};
 use crate::connect::Admin;
@@ -55,10 +55,7 @@ async fn route(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let body = args.file.map(|file| {
-        let read = std::fs::read(&file);
-        read.map_err(|e| Failure::Usage(format!("--file: {}: {e}", file.display())))
-    });
+    let body = args.file.map(|file| Ok::<_, Failure>(File::read(&file)?.text.into_bytes()));
     let asked = ExplainRouteRequest {
         model: args.model.unwrap_or_default(),
         body: body.transpose()?.unwrap_or_default().into(),

@@ -113,9 +113,20 @@ impl States {
 /// The state of routers and probers alone.
 ///
 /// # Errors
-/// The router's answer.
+/// The router's answer, and why it cannot list them.
 pub(super) async fn of_no_endpoint(admin: &mut Admin) -> Result<GetStatusResponse, Failure> {
-    Ok(admin.get_status(GetStatusRequest { target: NOBODY.to_owned() }).await?.into_inner())
+    let asked = GetStatusRequest { target: NOBODY.to_owned() };
+    let status = admin.get_status(asked).await?.into_inner();
+    match unlisted(&status) {
+        Some(why) => Err(Failure::from(Status::unavailable(why))),
+        None => Ok(status),
+    }
+}
+
+/// Why routers and probers are missing in a status, if they are.
+pub fn unlisted(status: &GetStatusResponse) -> Option<String> {
+    let why = &status.unlisted;
+    (!why.is_empty()).then(|| format!("other routers and probers cannot be listed: {why}"))
 }
 
 fn show(status: &GetStatusResponse, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
@@ -130,6 +141,7 @@ fn show(status: &GetStatusResponse, format: Format, out: &mut dyn Write) -> Resu
             "items": endpoints,
             "routers": routers,
             "probers": probers,
+            "unlisted": unlisted(status),
             "canary": status.canary.as_ref().map(rows::canary),
         });
         return Ok(render::data(&answer, format, out)?);
@@ -143,6 +155,9 @@ fn show(status: &GetStatusResponse, format: Format, out: &mut dyn Write) -> Resu
             writeln!(out)?;
             render::list(&List { columns, items }, format, out)?;
         }
+    }
+    if let Some(why) = unlisted(status) {
+        writeln!(out, "\n{why}")?;
     }
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! `wait`: until every router that is alive has applied a revision.
 
-use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use std::io::{self, IsTerminal, Write};
 use tokio::time::{Instant, timeout_at};
 use trunkline_proto::admin::v1::{GetStatusResponse, RouterStatus};
 
@@ -23,17 +21,18 @@ pub async fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let deadline = Instant::now() + args.timeout;
     let (mut states, mut progress) = (States::of_no_endpoint(admin).await?, Progress::default());
     let mut last = GetStatusResponse::default();
     loop {
         let Ok(status) = timeout_at(deadline, states.next()).await else {
             progress.end();
-            return Err(late(&args, &behind(&last, args.revision)));
+            return Err(late(&args, &last));
         };
         last = status?;
         let behind = behind(&last, args.revision);
-        if behind.is_empty() {
+        // Routers that cannot be listed may be alive, and behind.
+        if behind.is_empty() && last.unlisted.is_empty() {
             progress.end();
             return applied(&last, args.revision, format, out);
         }
@@ -70,12 +69,18 @@ fn routers(count: usize) -> String {
     if count == 1 { "the one router".to_owned() } else { format!("all {count} routers") }
 }
 
-fn late(args: &WaitArgs, behind: &[&RouterStatus]) -> Failure {
-    let WaitArgs { revision, timeout } = args;
-    Failure::NotConverged(format!(
-        "revision {revision} is not applied after {timeout} s on {}",
-        named(behind)
-    ))
+fn late(args: &WaitArgs, last: &GetStatusResponse) -> Failure {
+    let (revision, timeout) = (args.revision, args.timeout.as_secs());
+    let behind = behind(last, revision);
+    Failure::NotConverged(match last.unlisted.as_str() {
+        _ if last.routers.is_empty() => {
+            format!("no router told within {timeout} s whether revision {revision} is applied")
+        }
+        "" => format!("revision {revision} is not applied after {timeout} s on {}", named(&behind)),
+        why => format!(
+            "after {timeout} s nobody can tell which routers are alive and have applied revision {revision}: {why}"
+        ),
+    })
 }
 
 /// Which they are, and how far.
@@ -98,8 +103,12 @@ impl Progress {
         }
         let (all, done) = (status.routers.len(), status.routers.len() - behind.len());
         self.shown = true;
+        let told = match status.unlisted.is_empty() {
+            true => format!("{done} of {all}, waiting for {}", named(behind)),
+            false => "waiting for the store, which knows who is alive".to_owned(),
+        };
         // Whoever waits misses nothing but the progress when it cannot be written.
-        let _ = write!(terminal, "\r\u{1b}[K{done} of {all}, waiting for {}", named(behind));
+        let _ = write!(terminal, "\r\u{1b}[K{told}");
         let _ = terminal.flush();
     }
 
@@ -113,6 +122,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn router(id: &str, applied_revision: i64, lag_revisions: i64) -> RouterStatus {
@@ -122,6 +133,17 @@ mod tests {
             lag_revisions,
             ..RouterStatus::default()
         }
+    }
+
+    #[test]
+    fn nothing_is_waited_for_in_vain_without_saying_why() {
+        let args = WaitArgs { revision: 20, timeout: Duration::from_secs(5) };
+        let told = |status: &GetStatusResponse| late(&args, status).to_string();
+        let routers = vec![router("r1", 20, 0)];
+        let away = GetStatusResponse { routers, unlisted: "gone".to_owned(), ..Default::default() };
+        assert!(told(&away).ends_with("have applied revision 20: gone"), "{}", told(&away));
+        let silent = GetStatusResponse::default();
+        assert!(told(&silent).starts_with("no router told within 5 s"), "{}", told(&silent));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use prost_types::Timestamp;
 use serde_json::{Value, json};
-use trunkline_proto::admin::v1::Canary;
+use trunkline_proto::admin::v1::{Canary, CanaryEnd};
 
 use crate::render::object;
 
@@ -25,5 +25,15 @@ pub fn canary(canary: &Canary) -> Value {
                 "ttft_permille": rules.first_content_permille,
             }),
         ),
+    ])
+}
+
+/// The end of a canary.
+pub fn canary_end(end: &CanaryEnd) -> Value {
+    object([
+        ("id", json!(end.version)),
+        ("at", json!(end.ended_at.as_ref().map(Timestamp::to_string))),
+        ("by", json!(end.actor)),
+        ("reason", json!(end.reason)),
     ])
 }

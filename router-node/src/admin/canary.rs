@@ -34,6 +34,8 @@ use crate::ledger::unix_ms;
 const MAX_SPAN: Duration = Duration::from_secs(90 * 86_400);
 /// What canaries are called in the history.
 const VERB: &str = "policy canary";
+/// The same for ending one.
+pub const ENDING: &str = "policy canary abort";
 
 /// Begins a canary, or changes the one that runs with the same candidate.
 ///
@@ -151,7 +153,14 @@ pub async fn show(
     credential: Option<HeaderValue>,
 ) -> GetCanaryResponse {
     let answer = GetCanaryResponse { revision: by.revision(), ..GetCanaryResponse::default() };
-    let Some(running) = &by.view.canary else { return answer };
+    let Some(running) = &by.view.canary else {
+        let ended = match asked.only_here {
+            true => None,
+            // What ran before is an extra: an answer without it is better than none.
+            false => documents::ended_canary(admin.store.as_ref()).await.ok().flatten(),
+        };
+        return GetCanaryResponse { ended, ..answer };
+    };
     let own = admin.identity.node.to_string();
     let mut sides = Side::ALL.map(|side| running.tally.totals(side));
     let (mut routers, mut silent) = (vec![own], Vec::new());
@@ -333,7 +342,7 @@ pub async fn end_if_due(admin: &Admin, running: &Running) -> Result<(), Status> 
 
 fn ending(reason: String, mode: Mode) -> Intent {
     Intent {
-        verb: "policy canary abort",
+        verb: ENDING,
         target: "policy".to_owned(),
         reason,
         expected: None,

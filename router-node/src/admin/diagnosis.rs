@@ -6,24 +6,25 @@ mod routing;
 mod store;
 
 use prost_types::Timestamp;
-use trunkline_proto::admin::v1::{DiagnoseResponse, Finding, RouterStatus, StoreMember};
+use trunkline_proto::admin::v1::{DiagnoseResponse, Finding, StoreMember};
 use trunkline_store::port::{About, Kind};
 
-use super::{Admin, Admitted, routers, status};
+use super::{Admin, Admitted, status};
 use crate::ingress::grpc::signed;
 use crate::ledger::unix_ms;
 
 /// All findings, the gravest first: without the store nothing changes, without members nothing is agreed on,
 /// and then there is what calls meet.
 pub async fn answer(admin: &Admin, by: &Admitted) -> DiagnoseResponse {
-    let about = admin.store.about().await.unwrap_or_default();
-    let members = routers::alive(admin, by).await;
-    let routers: Vec<RouterStatus> = members.into_iter().map(|m| m.status(admin, by)).collect();
-    let probers = status::probers(admin).await;
+    let (about, members) = tokio::join!(admin.store.about(), status::members(admin, by));
+    let about = about.unwrap_or_default();
     let heard_ms_ago = admin.router.heard.age_ms(admin.router.clock.now_ms());
     let mut findings = store::findings(&about, heard_ms_ago, &admin.identity.node);
-    findings.extend(members::of_routers(&routers));
-    findings.extend(members::of_probers(&probers));
+    findings.extend(members::of_routers(&members.routers));
+    // Those that could not be listed may be alive all the same.
+    if members.unlisted.is_none() {
+        findings.extend(members::of_probers(&members.probers));
+    }
     findings.extend(routing::findings(&by.view));
     let now_ms = unix_ms();
     DiagnoseResponse {

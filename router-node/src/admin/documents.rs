@@ -19,7 +19,7 @@ use crate::ingress::grpc::signed;
 
 pub use apply::{apply, expect_head, put_in_force, refuse};
 use history::History;
-pub use history::{Head, means};
+pub use history::{Head, ended_canary, means};
 pub use proposal::{Meant, Proposal, Reach};
 
 /// A version of a document.
@@ -33,6 +33,7 @@ pub async fn get(admin: &Admin, asked: &GetDocumentRequest) -> Result<GetDocumen
     let head = Head::of(&state, kind);
     let (version, document_json) = match &head {
         Some(head) if asked.version.is_empty() => (head.version.clone(), head.text.clone()),
+        None if asked.version.is_empty() => return Err(refusal::no_document(kind.as_str())),
         _ => history.find(&asked.version, head.as_ref())?,
     };
     let version = history.about(&version, head.as_ref());

@@ -254,7 +254,7 @@ pub async fn list(
     asked: &ListDrainsRequest,
 ) -> Result<ListDrainsResponse, Status> {
     let state = State::read(admin.store.as_ref()).await?;
-    let members = routers::alive(admin, by).await;
+    let members = routers::alive(admin, by).await.map_err(|e| refusal::store(&e))?;
     let wanted = match asked.target.as_str() {
         "" => None,
         target => Some(match fitting(target, &state) {

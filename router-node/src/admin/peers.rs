@@ -75,7 +75,11 @@ where
     T: 'a,
     F: Future<Output = Result<Response<T>, Status>> + 'a,
 {
-    let others = routers::alive(admin, by).await.into_iter();
+    let others = routers::alive(admin, by).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "other routers cannot be listed, and are not asked");
+        Vec::new()
+    });
+    let others = others.into_iter();
     let others = others.filter(|member| *member.id() != *admin.identity.node);
     let asked = others.map(move |member| {
         let question = question.clone();

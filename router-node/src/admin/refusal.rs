@@ -129,6 +129,24 @@ pub fn unknown_version(version: &str) -> Status {
     because(Code::NotFound, "unknown_version", &message, [("version", version.to_owned())])
 }
 
+/// No version of the document is in the store.
+pub fn no_document(kind: &str) -> Status {
+    let message = format!(
+        "no {kind} is in the store; put one in force with `{kind} apply`, or `{kind} rollback` to a version that \
+         `{kind} log` lists. Routers go on with the last one that they had"
+    );
+    because(Code::NotFound, "no_document", &message, [("kind", kind.to_owned())])
+}
+
+/// The version that was in force last is gone with the record that held it.
+pub fn lost_version(version: &str) -> Status {
+    let message = format!(
+        "{version} was in force last and its text was deleted with it; apply the file that it came from, or name \
+         an older version that `log` lists"
+    );
+    because(Code::NotFound, "unknown_version", &message, [("version", version.to_owned())])
+}
+
 /// A key that does not exist.
 pub fn unknown_key(id: &str) -> Status {
     let message = format!("there is no key {id}; name it by its public part, the part after tl_");

@@ -4,6 +4,7 @@ use prost_types::Duration;
 use trunkline_proto::admin::v1::{DrainReport, Nack, RouterStatus};
 use trunkline_spec::overrides::Scope;
 use trunkline_spec::router::{DrainedLoad, RouterRecord};
+use trunkline_store::StoreError;
 use trunkline_store::keys::{Key, ROUTERS};
 use trunkline_store::port::KeyValue;
 
@@ -17,16 +18,23 @@ pub struct Member {
     record: RouterRecord,
 }
 
-/// All that are alive, by id. A store that is away must not keep an operator from seeing what this router
-/// does without it.
-pub async fn alive(admin: &Admin, by: &Admitted) -> Vec<Member> {
-    let mut members: Vec<Member> = match admin.store.list(ROUTERS).await {
-        Ok(listing) => listing.entries.iter().filter_map(member).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "routers cannot be listed");
-            Vec::new()
-        }
-    };
+/// All that are alive, by id.
+///
+/// # Errors
+/// When the store does not answer: then nobody knows who is alive.
+pub async fn alive(admin: &Admin, by: &Admitted) -> Result<Vec<Member>, StoreError> {
+    let listing = admin.store.list(ROUTERS).await?;
+    Ok(with_own(listing.entries.iter().filter_map(member).collect(), admin, by))
+}
+
+/// This router alone, for when the others cannot be listed: a store that is away must not keep an operator from
+/// seeing what this router does without it.
+pub fn own(admin: &Admin, by: &Admitted) -> Vec<Member> {
+    with_own(Vec::new(), admin, by)
+}
+
+/// This router as it is now, instead of as it registered.
+fn with_own(mut members: Vec<Member>, admin: &Admin, by: &Admitted) -> Vec<Member> {
     let own = members.iter().position(|member| *member.id == *admin.identity.node);
     let drains = own.map(|at| members.swap_remove(at).record.drains).unwrap_or_default();
     let record = RouterRecord {

@@ -6,6 +6,7 @@ use tonic::Status;
 use trunkline_core::snapshot::EndpointState;
 use trunkline_proto::admin::v1::{
     EndpointStatus, Evidence, GetStatusRequest, GetStatusResponse, ProberStatus, ProviderStatus,
+    RouterStatus,
 };
 use trunkline_spec::observation::decode_prober_record;
 use trunkline_spec::overrides::Scope;
@@ -26,13 +27,13 @@ pub async fn answer(
     asked: &GetStatusRequest,
 ) -> Result<GetStatusResponse, Status> {
     let wanted = wanted(asked)?;
-    let probers = probers(admin).await;
-    let routers = routers::alive(admin, by).await;
+    let Members { routers, probers, unlisted } = members(admin, by).await;
     Ok(GetStatusResponse {
         revision: by.revision(),
         providers: providers(admin, by, wanted.as_ref()),
-        routers: routers.into_iter().map(|member| member.status(admin, by)).collect(),
+        routers,
         probers,
+        unlisted: unlisted.unwrap_or_default(),
         answered_by: admin.identity.node.to_string(),
         canary: by.view.canary.as_ref().map(|running| canary::message(&running.canary)),
     })
@@ -49,16 +50,31 @@ pub fn wanted(asked: &GetStatusRequest) -> Result<Option<Scope>, Status> {
     }
 }
 
-/// Living probers, by id. A store that is away must not keep an operator from seeing what this router does
-/// without it.
-pub async fn probers(admin: &Admin) -> Vec<ProberStatus> {
-    match admin.store.list(PROBERS).await {
-        Ok(listing) => listing.entries.iter().filter_map(prober).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "probers cannot be listed");
-            Vec::new()
+/// Who is alive.
+pub struct Members {
+    /// Routers, by id.
+    pub routers: Vec<RouterStatus>,
+    /// Probers, by id.
+    pub probers: Vec<ProberStatus>,
+    /// Why they could not be listed. This router is among the routers all the same.
+    pub unlisted: Option<String>,
+}
+
+/// Routers and probers that are alive. Both are asked for at once: a store that is away takes seconds to say so.
+pub async fn members(admin: &Admin, by: &Admitted) -> Members {
+    let (routers, probers) = tokio::join!(routers::alive(admin, by), admin.store.list(PROBERS));
+    let known = routers.and_then(|routers| Ok((routers, probers?)));
+    let (routers, probers, unlisted) = match known {
+        Ok((routers, probers)) => {
+            (routers, probers.entries.iter().filter_map(prober).collect(), None)
         }
-    }
+        Err(error) => {
+            tracing::warn!(%error, "routers and probers cannot be listed");
+            (routers::own(admin, by), Vec::new(), Some(error.to_string()))
+        }
+    };
+    let routers = routers.into_iter().map(|member| member.status(admin, by)).collect();
+    Members { routers, probers, unlisted }
 }
 
 fn providers(admin: &Admin, by: &Admitted, wanted: Option<&Scope>) -> Vec<ProviderStatus> {

@@ -110,7 +110,8 @@ impl Fold {
         let goes = self.guard.catalog_goes || self.guard.deletions.contains_key(key);
         if goes && self.good.contains_key(key) {
             self.guard.deletions.insert(key.to_owned(), self.revision);
-            let reason = "it was deleted together with the catalog; write both again, or confirm the catalog";
+            let reason = "it was deleted together with the catalog; put both back as they were, from a backup; \
+                          admin-cli catalog confirm takes it away for good";
             self.refuse(key, self.revision, reason.to_owned());
         }
         goes

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use trunkline_proto::admin::v1::{EndpointStatus, GetStatusResponse};
 
 use super::terminal::Size;
+use crate::commands::status::unlisted;
 use crate::render::{self, List};
 use crate::rows;
 
@@ -87,6 +88,9 @@ impl Memory {
         }
         writeln!(frame)?;
         render::table(&List { columns: ROUTERS, items: routers }, &mut frame)?;
+        if let Some(why) = unlisted(status) {
+            writeln!(frame, "{why}")?;
+        }
         let text = String::from_utf8_lossy(&frame);
         for line in text.lines().take(size.rows.saturating_sub(1)) {
             writeln!(out, "{}", fitting(line, size.columns))?;

@@ -74,7 +74,7 @@ impl Cluster {
     pub(super) async fn members(&self) -> Vec<Member> {
         let mut members = Vec::new();
         for address in &self.options.members {
-            let told = Link::state(address, &self.options).await.map_err(|e| e.to_string());
+            let told = Link::state(address, &self.options).await.map_err(|e| why(address, e));
             members.push(Member { address: address.clone(), told });
         }
         members
@@ -136,6 +136,17 @@ impl Cluster {
 impl fmt::Debug for Cluster {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Cluster").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Why a member does not answer, for whoever knows its address.
+fn why(address: &str, error: StoreError) -> String {
+    match error {
+        StoreError::Unavailable { reason } => {
+            let why = reason.strip_prefix(address).and_then(|rest| rest.strip_prefix(": "));
+            why.unwrap_or(&reason).to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

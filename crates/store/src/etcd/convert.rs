@@ -113,16 +113,34 @@ pub(super) fn cause(error: &etcd::Error) -> Option<&(dyn std::error::Error + 'st
 
 /// What a failed call means when it may not have changed anything.
 pub(super) fn failure(error: etcd::Error) -> StoreError {
-    refusal(&error).unwrap_or_else(|| StoreError::unavailable(error.to_string()))
+    refusal(&error).unwrap_or_else(|| StoreError::unavailable(in_words(&error)))
 }
 
 /// What a failed call means when it may have changed something.
 pub(super) fn failed_write(error: etcd::Error) -> StoreError {
     let said = error.to_string();
     if NOT_DONE.iter().any(|mark| said.contains(mark)) {
-        return StoreError::unavailable(said);
+        return StoreError::unavailable(in_words(&error));
     }
-    refusal(&error).unwrap_or(StoreError::InDoubt { reason: said })
+    refusal(&error).unwrap_or_else(|| StoreError::InDoubt { reason: in_words(&error) })
+}
+
+/// What happened, for people: the cause at the bottom, such as a refused connection, or what etcd said.
+fn in_words(error: &etcd::Error) -> String {
+    let (message, cause) = match error {
+        etcd::Error::GRpcStatus(status) => (status.message(), std::error::Error::source(status)),
+        etcd::Error::TransportError(error) => ("", std::error::Error::source(error)),
+        _ => ("", None),
+    };
+    match (cause, message) {
+        (Some(cause), _) => innermost(cause),
+        (None, "") => error.to_string(),
+        (None, message) => message.to_owned(),
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// What etcd refused to do, and why; nothing when it is not known whether it did it.
@@ -133,7 +151,7 @@ fn refusal(error: &etcd::Error) -> Option<StoreError> {
         return Some(StoreError::LeaseGone { lease: None });
     }
     if has(&["database space exceeded"]) {
-        return Some(StoreError::Full { reason: said });
+        return Some(StoreError::Full { reason: in_words(error) });
     }
     if has(&TOO_LARGE) {
         let (what, limit) = ("the transaction, by the store's own limit,", TXN_MAX_BYTES);
@@ -145,7 +163,7 @@ fn refusal(error: &etcd::Error) -> Option<StoreError> {
     let etcd::Error::GRpcStatus(status) = error else { return None };
     let denied = [code::PERMISSION_DENIED, code::UNAUTHENTICATED];
     if denied.contains(&i32::from(status.code())) || has(&DENIED) {
-        return Some(StoreError::Denied { reason: said });
+        return Some(StoreError::Denied { reason: in_words(error) });
     }
     None
 }

@@ -139,8 +139,8 @@ impl Store for Etcd {
 
     fn about(&self) -> Answer<'_, About> {
         Box::pin(async {
-            let members = self.cluster.members().await;
-            let access = access::own(&self.cluster, self.cluster.user()).await;
+            let access = access::own(&self.cluster, self.cluster.user());
+            let (members, access) = tokio::join!(self.cluster.members(), access);
             Ok(About { kind: Kind::Etcd, members, access })
         })
     }

@@ -5,6 +5,9 @@ use super::about::{About, Access, Member, Told};
 /// From this part of its quota on, in percent, a member is nearly full.
 const FULL_PERCENT: u64 = 80;
 
+/// What etcd calls being full, among its other alarms.
+const NO_SPACE: &str = "NOSPACE";
+
 /// Something that is wrong, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
@@ -74,7 +77,14 @@ fn of_member(told: &Told, subject: String) -> Vec<Flaw> {
         add("store_leaderless", "it knows no leader".to_owned(), remedy);
     }
     for complaint in &told.complaints {
-        add("store_alarm", complaint.clone(), "see etcdctl alarm list, and what it names");
+        let remedy = match complaint.contains(NO_SPACE) {
+            true => {
+                "it refuses all writes until there is room: etcdctl compact REVISION, etcdctl defrag at each \
+                 member, etcdctl alarm disarm"
+            }
+            false => "see etcdctl alarm list, and what it names",
+        };
+        add("store_alarm", format!("it raises an alarm: {}", complaint.trim()), remedy);
     }
     if let Some((size, quota)) = told.size_bytes.zip(told.quota_bytes)
         && size > quota / 100 * FULL_PERCENT

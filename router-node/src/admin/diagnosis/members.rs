@@ -6,8 +6,8 @@ use trunkline_proto::admin::v1::{Finding, ProberStatus, RouterStatus};
 
 use super::finding;
 
-/// Fewer probers than this eject nothing: one witness may be wrong.
-const MIN_PROBERS: usize = 2;
+/// With fewer probers than this none of them may be wrong, or be lost.
+const MIN_PROBERS: usize = 3;
 /// A prober that thinks this badly of its own state is slow to see anything.
 const UNWELL: u32 = 4;
 /// Digits of a digest that tell two apart.
@@ -24,15 +24,31 @@ pub fn of_routers(routers: &[RouterStatus]) -> Vec<Finding> {
             let remedy = "ask again in a few seconds; if it stays, look at its log and its link to the store";
             found.push(finding("router_behind", subject(), problem, remedy));
         }
-        for nack in &router.nacks {
-            let problem = format!("it refuses {}: {}", nack.key, nack.reason);
-            let remedy = "write the record anew, or catalog confirm when it is meant; the last good one is in force";
-            found.push(finding("record_refused", subject(), problem, remedy));
-        }
     }
+    found.extend(refused(routers));
     found.extend(digests(routers));
     found.extend(versions(routers));
     found
+}
+
+/// What routers refuse. All of them refuse the same for the same reason, most often: that is told once.
+fn refused(routers: &[RouterStatus]) -> Vec<Finding> {
+    let mut by: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for router in routers {
+        for nack in &router.nacks {
+            by.entry((&nack.key, &nack.reason)).or_default().push(&router.router_id);
+        }
+    }
+    let told = by.into_iter().map(|((key, reason), ids)| {
+        let (subject, problem) = match ids.as_slice() {
+            [id] => (format!("router/{id}"), format!("it refuses {key}: {reason}")),
+            all => ("routers".to_owned(), format!("{} refuse {key}: {reason}", all.join(", "))),
+        };
+        let remedy = "the last good one is in force: write the record anew, or confirm the catalog when all that was \
+                      taken away is meant to go";
+        finding("record_refused", subject, problem, remedy)
+    });
+    told.collect()
 }
 
 /// At one revision every router has the same table, or one of them decides by other rules.
@@ -69,13 +85,14 @@ pub fn of_probers(probers: &[ProberStatus]) -> Vec<Finding> {
     if probers.len() < MIN_PROBERS {
         let problem = match probers.len() {
             0 => "none is alive: nothing is measured, and nothing is taken out for failing",
-            _ => "one is alive: it takes two to take an endpoint out",
+            1 => "one is alive: it takes two to take an endpoint out",
+            _ => "two are alive: both must agree, and with one of them lost nothing is taken out",
         };
         let remedy = "run health-prober at least three times, in different zones";
         found.push(finding("few_probers", "probers".to_owned(), problem.to_owned(), remedy));
     }
     let zones: BTreeSet<&str> = probers.iter().map(|prober| prober.zone.as_str()).collect();
-    if probers.len() >= MIN_PROBERS && zones.len() == 1 {
+    if probers.len() > 1 && zones.len() == 1 {
         let problem = "all stand in one zone: its network's trouble looks like the providers'";
         let remedy = "spread them over zones, and say so with --zone";
         found.push(finding("one_zone", "probers".to_owned(), problem.to_owned(), remedy));
@@ -97,6 +114,8 @@ pub fn of_probers(probers: &[ProberStatus]) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_proto::admin::v1::Nack;
+
     use super::*;
 
     fn router(id: &str, at: i64, digest: &str) -> RouterStatus {
@@ -122,11 +141,35 @@ mod tests {
     }
 
     #[test]
+    fn what_all_routers_refuse_is_told_once() {
+        let nack = |key: &str| Nack {
+            key: key.to_owned(),
+            reason: "it was deleted".to_owned(),
+            ..Nack::default()
+        };
+        let refusing = |id, nacks| RouterStatus { nacks, ..router(id, 7, "aa") };
+        let routers = [refusing("r1", vec![nack("a"), nack("b")]), refusing("r2", vec![nack("a")])];
+        let found = of_routers(&routers);
+        let told: Vec<_> = found.iter().map(|f| (f.subject.as_str(), f.problem.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("routers", "r1, r2 refuse a: it was deleted"),
+                ("router/r1", "it refuses b: it was deleted")
+            ]
+        );
+    }
+
+    #[test]
     fn probers_need_company_and_different_zones() {
-        let code = |probers: &[ProberStatus]| of_probers(probers).first().map(|f| f.code.clone());
-        assert_eq!(code(&[]).as_deref(), Some("few_probers"));
-        assert_eq!(code(&[prober("a", "x")]).as_deref(), Some("few_probers"));
-        assert_eq!(code(&[prober("a", "x"), prober("b", "x")]).as_deref(), Some("one_zone"));
-        assert_eq!(code(&[prober("a", "x"), prober("b", "y")]), None);
+        let codes = |zones: &[&str]| {
+            let probers: Vec<_> = zones.iter().map(|zone| prober("p", zone)).collect();
+            of_probers(&probers).into_iter().map(|found| found.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(&[]), ["few_probers"]);
+        assert_eq!(codes(&["x"]), ["few_probers"]);
+        assert_eq!(codes(&["x", "y"]), ["few_probers"], "as the alert has it");
+        assert_eq!(codes(&["x", "x", "x"]), ["one_zone"]);
+        assert_eq!(codes(&["x", "y", "z"]), [""; 0]);
     }
 }

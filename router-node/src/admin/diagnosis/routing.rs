@@ -101,7 +101,9 @@ fn of_verdict(verdict: Verdict) -> Option<Told> {
         Verdict::Down => Some((
             "endpoint_down",
             "it is down and gets no calls",
-            "none is needed: it is let in again when it works; drain it to keep it out",
+            "none is needed: when it works, most of its observers must see that, which takes up to a minute or two, and \
+             minutes after a third fall; then its weight comes back in steps. The status page shows each vote. Drain it \
+             to keep it out",
         )),
         Verdict::ConfigError => Some((
             "endpoint_refuses",

@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tonic::Status;
-use trunkline_proto::admin::v1::{DocumentVersion, apply_document_request, plan_document_request};
+use trunkline_proto::admin::v1::{
+    CanaryEnd, DocumentVersion, apply_document_request, plan_document_request,
+};
 use trunkline_spec::canonical;
 use trunkline_spec::versioned::Versioned;
 use trunkline_store::keys::{CONFIG, HISTORY, Key};
 use trunkline_store::port::{KeyValue, Revision, Store};
 
 use crate::admin::drains::timestamp;
-use crate::admin::refusal;
 use crate::admin::state::State;
+use crate::admin::{canary, refusal};
 
 /// Versions of a document that are kept: some months of a busy team.
 const MAX_KEPT: usize = 100;
@@ -138,12 +140,23 @@ impl History {
         match source {
             Some(Source::Document(text)) => Ok(text),
             Some(Source::Version(version)) if version.is_empty() => {
-                let last = self.0.last().and_then(|kept| kept.changed.before.as_deref());
-                let last = last.ok_or_else(|| refusal::unknown_version("before the present"))?;
-                Ok(self.find(last, head)?.1)
+                Ok(self.find(self.before_the_present(head)?, head)?.1)
             }
             Some(Source::Version(version)) => Ok(self.find(&version, head)?.1),
             None => Err(refusal::bad_field("source", "send a document or name a version")),
+        }
+    }
+
+    /// The version that a rollback means that names none.
+    fn before_the_present(&self, head: Option<&Head>) -> Result<&str, Status> {
+        let unknown = || refusal::unknown_version("before the present");
+        let last = &self.0.last().ok_or_else(unknown)?.changed;
+        match head {
+            Some(_) => last.before.as_deref().ok_or_else(unknown),
+            // It was deleted past the admin API: the version before that is the last one, whose text was kept
+            // only if it was in force earlier, too.
+            None if self.find(&last.after, None).is_ok() => Ok(&last.after),
+            None => Err(refusal::lost_version(&last.after)),
         }
     }
 
@@ -227,6 +240,39 @@ impl Kept {
             canary_permille: 0,
         }
     }
+}
+
+/// How the last canary ended that was not promoted.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn ended_canary(store: &dyn Store) -> Result<Option<CanaryEnd>, Status> {
+    let listing = store.list(HISTORY).await.map_err(|e| refusal::store(&e))?;
+    Ok(listing.entries.iter().rev().find_map(|entry| end_of_canary(&entry.value)))
+}
+
+fn end_of_canary(stored: &[u8]) -> Option<CanaryEnd> {
+    /// What is read of an entry that is no document's.
+    #[derive(Deserialize)]
+    struct End {
+        at_ms: u64,
+        by: String,
+        verb: String,
+        reason: String,
+        changes: Vec<Gone>,
+    }
+    #[derive(Deserialize)]
+    struct Gone {
+        before: Value,
+    }
+    let End { at_ms, by, verb, reason, changes } = serde_json::from_slice(stored).ok()?;
+    let canary = changes.first().filter(|_| verb == canary::ENDING)?.before.to_string();
+    Some(CanaryEnd {
+        version: trunkline_spec::canary::parse(&canary).ok()?.policy.version.clone(),
+        ended_at: Some(timestamp(at_ms)),
+        actor: by,
+        reason,
+    })
 }
 
 /// The entry of a document; nothing for those of other edits, which have other changes.

@@ -60,6 +60,20 @@ fn the_version_before_the_present_is_the_one_that_was_replaced_last() {
 }
 
 #[test]
+fn the_version_before_a_deletion_is_the_last_one_and_never_an_older_one() {
+    let asked = || Some(Source::Version(String::new()));
+    let mut history = History(vec![
+        entry(1, Some("aaaaaaaa"), "bbbbbbbb", r#"{"version":1}"#),
+        entry(2, Some("bbbbbbbb"), "aaaaaaaa", r#"{"version":2}"#),
+    ]);
+    let text = history.text_of(asked(), None).unwrap();
+    assert_eq!(text, r#"{"version":1}"#, "what was in force when it was deleted");
+    history.0.push(entry(3, Some("aaaaaaaa"), "cccccccc", r#"{"version":1}"#));
+    let lost = history.text_of(asked(), None).unwrap_err();
+    assert!(lost.message().starts_with("cccccccc was in force last"), "{}", lost.message());
+}
+
+#[test]
 fn versions_are_listed_from_the_newest_to_what_was_there_first() {
     let history = History(vec![
         entry(1, Some("aaaaaaaa"), "bbbbbbbb", "{}"),
