@@ -13,7 +13,9 @@ use trunkline_runtime::BoxError;
 
 /// It leads where no part of a cluster may be: one that lies must not make routers call what answers on such addresses.
 #[derive(Debug, thiserror::Error)]
-#[error("its address is link-local, reserved or a metadata service's, where no part of a cluster may be")]
+#[error(
+    "its address is link-local, reserved or a metadata service's, where no part of a cluster may be"
+)]
 pub struct Refused;
 
 /// Connects.

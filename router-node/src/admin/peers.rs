@@ -45,7 +45,9 @@ pub fn credential<T>(request: &Request<T>) -> Option<HeaderValue> {
 
 /// Whoever can write to the store could have an operator's key sent to them.
 #[derive(Debug, thiserror::Error)]
-#[error("it says that it is reached in plain text, where nobody shows who they are: set `admin_tls` there, as here")]
+#[error(
+    "it says that it is reached in plain text, where nobody shows who they are: set `admin_tls` there, as here"
+)]
 struct InTheOpen;
 
 /// What the other routers are asked.
