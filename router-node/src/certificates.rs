@@ -1,5 +1,7 @@
-//! A router's identities: of its ports, and to etcd and probers. Replacing their files renews them.
+//! A router's identities: of its ports, and to etcd, probers and a collector of spans. Replacing their files renews
+//! them.
 
+mod collector;
 mod telemetry;
 
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use trunkline_runtime::tls::{ClientTls, Renew, ServerTls, TlsError};
 use trunkline_runtime::{BoxError, Shutdown};
 
 use crate::config::{Config, StoreConfig};
+use collector::CollectorFiles;
 pub use telemetry::CATALOGUE;
 use telemetry::Telemetry;
 
@@ -23,6 +26,8 @@ pub struct Certificates {
     pub evidence: Option<Arc<ClientTls>>,
     /// The one that etcd sees.
     pub etcd: Option<Arc<ClientTls>>,
+    /// The one that the collector of spans sees, which is looked at here and used elsewhere.
+    collector: Option<Arc<CollectorFiles>>,
 }
 
 impl Certificates {
@@ -46,6 +51,7 @@ impl Certificates {
             admin: server("admin", &config.admin_tls)?,
             evidence: client("evidence", &config.evidence_tls)?,
             etcd: client("etcd", etcd)?,
+            collector: config.tracing.as_ref().and_then(|tracing| CollectorFiles::of(&tracing.tls)),
         })
     }
 
@@ -65,6 +71,7 @@ impl Certificates {
         let listeners = [self.public, self.admin].into_iter().flatten();
         let clients = [self.evidence, self.etcd].into_iter().flatten();
         let listeners = listeners.map(|tls| tls as Arc<dyn Renew>);
-        listeners.chain(clients.map(|tls| tls as Arc<dyn Renew>)).collect()
+        let collector = self.collector.map(|files| files as Arc<dyn Renew>);
+        listeners.chain(clients.map(|tls| tls as Arc<dyn Renew>)).chain(collector).collect()
     }
 }

@@ -9,7 +9,6 @@ pub mod board;
 mod line;
 pub mod link;
 pub mod local;
-mod way;
 
 pub mod reporter;
 

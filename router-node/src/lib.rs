@@ -28,6 +28,7 @@ pub mod load;
 pub mod register;
 pub mod spending;
 pub mod view;
+pub mod way;
 
 pub mod admin;
 pub mod app;

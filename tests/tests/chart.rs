@@ -10,6 +10,8 @@
 
 #[path = "chart/authority.rs"]
 mod authority;
+#[path = "chart/cluster.rs"]
+mod cluster;
 #[path = "chart/helm.rs"]
 mod helm;
 #[path = "chart/pod.rs"]
@@ -213,6 +215,9 @@ fn values_that_cannot_be_are_named() {
         ("networkPolicy.providers=[{\"to\":[],\"ports\":[443]}]", "networkPolicy.providers.0.to"),
         ("router.image.digest=\"latest\"", "router.image.digest: Does not match"),
         ("etcd.tls.router.secret=\"x\"", "etcd.tls.router: Additional property secret"),
+        ("fullnameOverride=\"My_router\"", "fullnameOverride: Does not match"),
+        ("ipFamilies=[\"IPv5\"]", "ipFamilies.0 must be one of"),
+        ("monitoring.prometheusRule.runbooks=\"wiki\"", "monitoring.prometheusRule.runbooks"),
     ] {
         let said = refused(&[trial, value]);
         assert!(said.contains(words), "{value}: {said}");
@@ -220,7 +225,10 @@ fn values_that_cannot_be_are_named() {
     let https = "etcd.endpoints=[\"https://etcd:2379\"]";
     let zone = "{\"name\":\"a\",\"routers\":1,\"probers\":1}";
     let twice = format!("zones=[{zone},{zone}]");
-    let sets: [(&[&str], &str); 12] = [
+    let balanced = "router.service.loadBalancerSourceRanges=[\"10.0.0.0/8\"]";
+    let part = "commonLabels={\"app.kubernetes.io/component\":\"x\"}";
+    let authorities = "authorities={\"configMapName\":\"a\",\"secretName\":\"b\"}";
+    let sets: [(&[&str], &str); 17] = [
         (&[], "etcd.endpoints: name the members"),
         (&[trial, "etcd.endpoints=[\"http://etcd:2379\"]"], "etcd.trial.enabled:"),
         (&[https], "etcd.tls.router: https://etcd:2379 needs an identity"),
@@ -233,6 +241,17 @@ fn values_that_cannot_be_are_named() {
         (&[trial, "test.model=\"m\""], "test.keySecret:"),
         (&[trial, "router.autoscaling.minReplicas=30"], "router.autoscaling.minReplicas:"),
         (&[trial, &twice], "zones: a is there twice"),
+        (&[trial, balanced], "router.service.type: loadBalancerClass"),
+        (
+            &[trial, "router.service.externalTrafficPolicy=\"Local\""],
+            "externalTrafficPolicy: a Clus",
+        ),
+        (&[trial, part], "commonLabels: app.kubernetes.io/component is a label of the chart's own"),
+        (
+            &[trial, "prober.podLabels={\"trunkline/zone\":\"x\"}"],
+            "prober.podLabels: trunkline/zone",
+        ),
+        (&[trial, authorities], "authorities.secretName: authorities.configMapName is set, too"),
     ];
     for (values, words) in sets {
         let said = refused(values);
@@ -274,6 +293,68 @@ fn each_zone_has_its_routers_and_probers() {
     let volumes = &prober["spec"]["template"]["spec"]["volumes"];
     let identity = each(volumes).find(|volume| volume["name"] == "tls-evidence").unwrap();
     assert_eq!(identity["secret"]["secretName"], "trunkline-evidence-c");
+}
+
+#[test]
+fn parts_listen_where_their_pods_are_reached() {
+    for (name, all, host) in
+        [("production", "0.0.0.0", "$(POD_IP)"), ("everything", "[::]", "[$(POD_IP)]")]
+    {
+        let release = Rendered::with(&variant(name));
+        let config = router_config(&release);
+        for (key, port) in [("listen", 8080), ("ops", 9090), ("admin", 9091)] {
+            assert_eq!(config[key], format!("{all}:{port}"), "{name}");
+        }
+        for (pod, labels, spec) in release.pods() {
+            let container = &spec["containers"][0];
+            if labels["app.kubernetes.io/component"] == "router" {
+                let mut told = each(&container["env"]);
+                let told = told.find(|entry| entry["name"] == "TRUNKLINE_ADVERTISE_ADMIN");
+                assert_eq!(told.unwrap()["value"], format!("https://{host}:9091"), "{pod}");
+            }
+            if labels["app.kubernetes.io/component"] == "prober" {
+                for wanted in [format!("--ops={all}:9090"), format!("--listen={all}:9092")] {
+                    assert!(each(&container["args"]).any(|word| *word == wanted), "{pod}");
+                }
+            }
+        }
+        for service in release.of("Service") {
+            let families = &service["spec"]["ipFamilies"];
+            let wanted = if name == "everything" { json!(["IPv6", "IPv4"]) } else { Value::Null };
+            assert_eq!(*families, wanted, "{service}");
+        }
+    }
+}
+
+#[test]
+fn the_authorities_of_ones_own_are_in_every_pod_that_calls_providers() {
+    let mut mapped = variant("minimal");
+    mapped.push("--set=authorities.configMapName=bundle".to_owned());
+    for (values, kind) in [(variant("everything"), "secret"), (mapped, "configMap")] {
+        let release = Rendered::with(&values);
+        let pods = release.pods().into_iter();
+        let pods = pods.filter(|(_, labels, _)| labels["app.kubernetes.io/component"] != "test");
+        for (pod, _, spec) in pods {
+            let container = &spec["containers"][0];
+            let file = each(&container["env"]).find(|entry| entry["name"] == "SSL_CERT_FILE");
+            let file = Path::new(text(&file.unwrap()["value"]));
+            let folder = file.parent().unwrap().to_str().unwrap();
+            let mount = each(&container["volumeMounts"]).find(|it| it["mountPath"] == folder);
+            let mount = mount.unwrap_or_else(|| panic!("{pod}: {folder} is not there"));
+            let volume = each(&spec["volumes"]).find(|it| it["name"] == mount["name"]);
+            assert!(volume.unwrap()[kind].is_object(), "{pod}: {volume:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_ready_keeps_no_node_from_being_emptied() {
+    let release = Rendered::with(&variant("production"));
+    let budgets: Vec<&Value> = release.of("PodDisruptionBudget").collect();
+    assert_eq!(budgets.len(), 2);
+    for budget in budgets {
+        assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow", "{budget}");
+    }
 }
 
 /// The configuration of a release's routers.
@@ -342,6 +423,8 @@ fn strangers_reach_nothing_and_pods_reach_what_they_need() {
         let excepted = &providers["to"][0]["ipBlock"]["except"];
         assert!(each(excepted).any(|block| *block == "169.254.0.0/16"), "metadata services");
     }
+    let etcd = &policy("router")["egress"][1]["to"][0];
+    assert!(etcd["namespaceSelector"].is_null(), "its certificate is a Secret here: {etcd}");
     let trial = Rendered::with(&variant("trial"));
     let etcd = trial.named("NetworkPolicy", &format!("{RELEASE}-trunkline-etcd")).unwrap();
     let from: Vec<&Value> = each(&etcd["spec"]["ingress"][0]["from"]).collect();
@@ -410,7 +493,19 @@ fn rules_and_dashboards_arrive_as_they_are() {
     let rules = std::fs::read(chart().join("files/rules.yaml")).unwrap();
     let rules = helm::documents(&rules, &[]).remove(0);
     let given = release.of("PrometheusRule").next().unwrap();
-    assert_eq!(given["spec"], rules);
+    let runbook = |rule: &mut Value| {
+        if let Some(path) = rule["annotations"]["runbook_url"].as_str() {
+            let url = format!("https://wiki.example.com/trunkline/{path}");
+            rule["annotations"]["runbook_url"] = url.into();
+        }
+    };
+    let mut whole = rules.clone();
+    for group in whole["groups"].as_array_mut().unwrap() {
+        group["rules"].as_array_mut().unwrap().iter_mut().for_each(runbook);
+    }
+    assert_eq!(given["spec"], whole);
+    let bare = Rendered::with(&variant("production"));
+    assert_eq!(bare.of("PrometheusRule").next().unwrap()["spec"], rules);
     for rule in each(&rules["groups"]).flat_map(|group| each(&group["rules"])) {
         assert!(rule["expr"].is_string(), "{rule}");
         assert!(rule["alert"].is_string() || rule["record"].is_string(), "{rule}");
@@ -498,9 +593,18 @@ fn the_notes_tell_the_first_call_and_what_to_mind() {
         assert!(trial.contains(words), "{trial}");
     }
     let minimal = notes(&variant("minimal"));
-    for words in ["bootstrap.catalog", "bootstrap.keys", "fewer than three", "probes alone"] {
+    for words in [
+        "bootstrap.catalog",
+        "bootstrap.keys",
+        "fewer than three",
+        "probes alone",
+        "networkPolicy.monitoring",
+    ] {
         assert!(minimal.contains(words), "{minimal}");
     }
+    let mut nobody = variant("trial");
+    nobody.push("--set=admin.access=mtls,admin.tls.secretName=trunkline-admin".to_owned());
+    assert!(notes(&nobody).contains("no certificate may do anything on the admin API"));
     let production = notes(&variant("production"));
     assert_eq!(production.matches("Mind:").count(), 1, "{production}");
 }

@@ -8,8 +8,10 @@ use serde_json::json;
 use sim_provider::{Fault, answer_text};
 use tokio::net::TcpListener;
 use trunkline_spec::observation::{ProberRecord, encode_prober};
-use trunkline_store::keys::PROBERS;
+use trunkline_spec::router::RouterRecord;
+use trunkline_store::keys::{PROBERS, ROUTERS};
 use trunkline_store::{Store, Txn};
+use trunkline_tests::authority::Authority;
 use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::json::{PROMPT, chat, overlay};
 use trunkline_tests::names::Names;
@@ -19,6 +21,8 @@ use trunkline_tests::puppet::Puppet;
 use trunkline_tests::router::{KEY, Router, Setup};
 
 const CHAT: &str = "/v1/chat/completions";
+/// The id of a call that nobody served: the router asks all others about it.
+const NOBODYS: &str = "01900000-0000-7000-8000-000000000000";
 
 /// A whole answer of a provider, with headers that no caller may see.
 fn answer() -> String {
@@ -162,6 +166,60 @@ async fn a_prober_that_says_it_is_where_none_may_be_is_not_told_anything() {
     let connected = names.connected();
     assert!(!connected.is_empty(), "connects are noted");
     assert!(!connected.iter().any(|to| to.starts_with("169.254")), "{connected:?}");
+}
+
+/// Has the store say that there is another router, whose admin API is at this address.
+async fn another_router(store: &impl Store, name: &str, admin_url: &str) {
+    let record = RouterRecord { admin_url: admin_url.to_owned(), ..RouterRecord::default() };
+    let written = Txn::new().put(&format!("{ROUTERS}{name}"), record.encode());
+    store.commit(written).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_says_it_is_where_none_may_be_is_not_asked_anything() {
+    let sim = provider("a", "m").await;
+    let cluster = Cluster::plan().probers(0).providers(&[&sim]).start_unmeasured().await;
+    let names = Names::leading(&[("liar.test", &["169.254.169.254"])]);
+    let setup = Setup::new(&[&sim]).etcd(&cluster.etcd.urls()).config(json!({"node_id": "wary"}));
+    let router = setup.environment(&names.environment()).start().await;
+    let store = cluster.etcd.store();
+    another_router(&store, "literal", "http://169.254.169.254").await;
+    another_router(&store, "named", "http://liar.test:9091").await;
+    let operator = Operator::at(&router);
+    for name in ["literal", "named"] {
+        let words = ["another router is not asked", "metadata", &format!("\"{name}\"")];
+        let told = |line: &String| words.iter().all(|word| line.contains(word));
+        let asked = async || {
+            operator.is_told(1, &["explain", NOBODYS]);
+            router.process.lines().iter().any(told)
+        };
+        until(name, asked).await;
+    }
+    let connected = names.connected();
+    assert!(!connected.is_empty(), "connects are noted");
+    assert!(!connected.iter().any(|to| to.starts_with("169.254")), "{connected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_key_goes_to_no_router_that_shows_no_certificate() {
+    let (sim, authority) = (provider("a", "m").await, Authority::new());
+    let cluster = Cluster::plan().probers(0).providers(&[&sim]).start_unmeasured().await;
+    let [cert, key] = authority.issue("router");
+    let tls = json!({"cert": cert, "key": key, "client_ca": authority.ca()});
+    let setup = Setup::new(&[&sim]).etcd(&cluster.etcd.urls());
+    let router = setup.config(json!({"node_id": "wary", "admin_tls": tls})).start().await;
+    let open = Puppet::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    another_router(&cluster.etcd.store(), "open", &format!("http://{}", open.address)).await;
+    let flags = [("--ca", authority.ca()), ("--cert", cert), ("--cert-key", key)];
+    let flags = flags.map(|(flag, file)| [flag.into(), file.into_os_string()]);
+    let operator = Operator::at(&router).over_tls(flags.as_flattened());
+    let told = |line: &String| line.contains("another router is not asked");
+    let asked = async || {
+        operator.is_told(1, &["explain", NOBODYS]);
+        router.process.lines().iter().any(told)
+    };
+    until("the log names it", asked).await;
+    assert!(open.asked().is_empty(), "{:?}", open.asked());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -350,6 +351,11 @@ async fn a_collector_is_spoken_to_by_mutual_tls_and_a_foreign_one_gets_nothing()
         let router = Setup::new(&[&provider]).config(secure(&ca)).start().await;
         let reply = router.client().chat(&chat("m")).await;
         collector.trace(&trace_of(reply.head.generation()), 2).await;
+        for part in ["certificate", "ca"] {
+            let labels = format!("purpose=\"collector\",part=\"{part}\"");
+            let ends = router.metric("trunkline_certificate_expiry_timestamp_seconds", &labels);
+            assert!(ends.await > now_s(), "{part}");
+        }
         let before = collector.all().len();
         let router = Setup::new(&[&provider]).config(secure(&theirs.ca())).start().await;
         assert_eq!(router.client().chat(&chat("m")).await.status(), 200);
@@ -357,6 +363,32 @@ async fn a_collector_is_spoken_to_by_mutual_tls_and_a_foreign_one_gets_nothing()
         assert!(log.mentions("invalid peer certificate"), "{:#?}", log.0);
         assert_eq!(collector.all().len(), before);
     }
+}
+
+/// Seconds since 1970.
+fn now_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+#[tokio::test]
+async fn a_router_starts_without_the_files_for_its_collector_and_takes_them_up_when_they_come() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let ca = folder.path().join("ca.pem");
+    let otlp = json!({"endpoint": "https://127.0.0.1:4318", "tls": {"ca": ca}});
+    let provider = Provider::start("only").await.serving("m");
+    let config = json!({"tracing": {"otlp": otlp}});
+    let router = Setup::new(&[&provider]).config(config).start().await;
+    let (reloads, looked) = ("trunkline_certificate_reloads_total", "purpose=\"collector\"");
+    let outcome = |word: &str| format!("{looked},outcome=\"{word}\"");
+    router.process.hang_up();
+    let (refused, changed) = (outcome("refused"), outcome("changed"));
+    until("the file is missed", async || router.metric(reloads, &refused).await >= 1.0).await;
+    std::fs::copy(authority.ca(), &ca).unwrap();
+    router.process.hang_up();
+    until("it is taken up", async || router.metric(reloads, &changed).await >= 1.0).await;
+    let expiry = "trunkline_certificate_expiry_timestamp_seconds";
+    let part = format!("{looked},part=\"ca\"");
+    assert!(router.metric(expiry, &part).await > now_s());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Identities in use: what was made of files, made anew when they change. The last good one stays in force.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -87,6 +87,19 @@ impl Held<()> {
     /// When one is missing, is not PEM, or they do not go together.
     pub fn load(purpose: &'static str, files: ClientFiles) -> Result<Arc<Self>, TlsError> {
         Self::of_files(purpose, files.into(), |_, _| Ok(()))
+    }
+
+    /// Reads the files of a client that trusts whom the system trusts where `ca` is `None`, and has a certificate and
+    /// its key where there is an `identity`.
+    ///
+    /// # Errors
+    /// When one is missing, is not PEM, or they do not go together.
+    pub fn of(
+        purpose: &'static str,
+        ca: Option<PathBuf>,
+        identity: Option<(PathBuf, PathBuf)>,
+    ) -> Result<Arc<Self>, TlsError> {
+        Self::of_files(purpose, Files { ca, identity }, |_, _| Ok(()))
     }
 
     /// Where its files are.

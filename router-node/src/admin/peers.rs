@@ -17,6 +17,7 @@ use trunkline_runtime::tls::ServerTls;
 
 use super::{Admin, Admitted, routers};
 use crate::ingress::grpc::Caller;
+use crate::way::{self, Refused};
 
 /// A router that takes longer to connect, or to look something up, has no say: whoever asks waits at a terminal.
 pub const DEADLINE: Duration = Duration::from_secs(2);
@@ -41,6 +42,13 @@ pub type Peer = AdminServiceClient<Channel>;
 pub fn credential<T>(request: &Request<T>) -> Option<HeaderValue> {
     Caller::new(request.metadata().clone(), request.extensions()).credential().cloned()
 }
+
+/// Whoever can write to the store could have an operator's key sent to them.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it says that it is reached in plain text, where nobody shows who they are: set `admin_tls` there, as here"
+)]
+struct InTheOpen;
 
 /// What the other routers are asked.
 #[derive(Clone)]
@@ -89,7 +97,7 @@ where
             let said = match tokio::time::timeout(patience, asked).await {
                 Ok(Ok(said)) => said,
                 Ok(Err(error)) => {
-                    tracing::debug!(router = member.id(), %error, "another router did not answer");
+                    tell(member.id(), &error);
                     Said::Silent
                 }
                 Err(_) => Said::Silent,
@@ -137,7 +145,7 @@ where
     if url.is_empty() {
         return Err("it does not say where its admin API is; set `advertise_admin` there".into());
     }
-    let channel = endpoint(admin, url)?.connect().await?;
+    let channel = way::connect(endpoint(admin, url)?).await?;
     let peer = AdminServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
     let mut request = Request::new(question.message);
     if let Some(credential) = question.credential {
@@ -151,12 +159,22 @@ where
     }
 }
 
+/// That one does not answer is its business; where one says that it is may be everybody's.
+fn tell(router: &str, error: &BoxError) {
+    if error.is::<Refused>() || error.is::<InTheOpen>() {
+        tracing::warn!(router, %error, "another router is not asked");
+    } else {
+        tracing::debug!(router, %error, "another router did not answer");
+    }
+}
+
 fn endpoint(admin: &Admin, url: &str) -> Result<Endpoint, BoxError> {
     let endpoint = Endpoint::from_shared(url.to_owned())?.connect_timeout(DEADLINE);
-    if !url.starts_with("https://") {
-        return Ok(endpoint);
-    }
     let PeerTls { own, name } = &admin.peer_tls;
+    if !url.starts_with("https://") {
+        let known = own.as_ref().is_some_and(|own| own.pem().ca.is_some());
+        return if known { Err(InTheOpen.into()) } else { Ok(endpoint) };
+    }
     let own = own.as_ref().ok_or("it wants TLS: set `admin_tls` here, too")?;
     let config = tls(own)?;
     Ok(endpoint.tls_config(match name {

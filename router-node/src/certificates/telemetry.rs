@@ -15,7 +15,7 @@ pub const CATALOGUE: &[Metric] = &[
         EXPIRY,
         Kind::Gauge,
         &["purpose", "part"],
-        "When what is in force ends, in seconds since 1970: the first of a certificate's chain, the last of the authorities (part ca). Purposes: public, admin, evidence, etcd.",
+        "When what is in force ends, in seconds since 1970: the first of a certificate's chain, the last of the authorities (part ca). Purposes: public, admin, evidence, etcd, collector.",
     ),
     Metric::new(
         RELOADS,

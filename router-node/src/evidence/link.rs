@@ -21,9 +21,9 @@ use trunkline_runtime::tls::ClientTls;
 
 use super::board::{Collected, Urgency};
 use super::line::{Line, SIGN_EVERY};
-use super::way::{self, Refused};
 use crate::pipeline::Router;
 use crate::register::Identity;
+use crate::way::{self, Refused};
 
 /// A prober that takes longer to accept a connection, or to open the stream, does not answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);

@@ -32,8 +32,13 @@ const FIELDS: [&str; 10] = [
 const USAGES: [&str; 3] = ["digital signature", "server auth", "client auth"];
 
 fn shipped() -> Rendered {
-    let file = std::fs::read(in_repository("deploy/tls/cert-manager.yaml")).unwrap();
-    Rendered(documents(&file, &[]))
+    manifests("cert-manager", &[])
+}
+
+/// A file beside that for cert-manager, as these versions of Kubernetes take it.
+fn manifests(name: &str, versions: &[&str]) -> Rendered {
+    let file = std::fs::read(in_repository(&format!("deploy/tls/{name}.yaml"))).unwrap();
+    Rendered(documents(&file, versions))
 }
 
 fn name(object: &Value) -> &str {
@@ -81,6 +86,44 @@ fn production_values_name_what_cert_manager_makes() {
     }
     // Three identities of a router and two of a prober, in three zones.
     assert_eq!(seen, 3 * (3 + 2));
+}
+
+#[test]
+fn rights_in_etcd_are_those_of_the_production_values() {
+    let (shipped, release) = (shipped(), as_documented(&variant("production")));
+    let job = manifests("bootstrap-etcd", &super::VERSIONS).0.remove(0);
+    let pod = &job["spec"]["template"]["spec"];
+    let (_, _, router) = release.pods().remove(0);
+    assert_eq!(pod["securityContext"], router["securityContext"]);
+    let container = &pod["containers"][0];
+    assert_eq!(container["securityContext"], router["containers"][0]["securityContext"]);
+    let root = text(&pod["volumes"][0]["secret"]["secretName"]);
+    let root = shipped.named("Certificate", root).unwrap();
+    assert_eq!(root["spec"]["commonName"], "root");
+    let said = |flag: &str| -> Vec<&str> {
+        let arguments = each(&container["args"]).map(text);
+        arguments.filter_map(|word| word.strip_prefix(flag)).collect()
+    };
+    let probers = release.of("StatefulSet").flat_map(|set| {
+        let pods = set["spec"]["replicas"].as_u64().unwrap();
+        (0..pods).map(|pod| format!("{}-{pod}", name(set)))
+    });
+    assert_eq!(said("--prober="), probers.collect::<Vec<_>>());
+    let router = shipped.named("Certificate", "trunkline-router").unwrap();
+    let user = text(&router["spec"]["commonName"]);
+    assert_eq!([said("--routers="), said("--operator=")], [vec![user], vec![user]]);
+    let config = router_config(&release);
+    let members: Vec<&str> = each(&config["store"]["etcd"]["endpoints"]).map(text).collect();
+    assert_eq!(said("--etcd-endpoints="), [members.join(",")]);
+}
+
+#[test]
+fn the_operator_that_has_a_certificate_has_a_role() {
+    let config = router_config(&as_documented(&variant("production")));
+    let shipped = shipped();
+    let operator = shipped.named("Certificate", "trunkline-alice").unwrap();
+    let who = format!("cert/{}", text(&operator["spec"]["commonName"]));
+    assert_eq!(config["admin_roles"][who], "admin", "{config}");
 }
 
 /// Whether a client of ours that trusts its authority takes a certificate with this name for that server.

@@ -59,11 +59,14 @@ impl Pod {
                 fs::create_dir_all(&path).unwrap();
             }
         }
+        // A host in brackets is an address of IPv6.
+        let bracketed = container["env"].to_string().contains("[$(POD_IP)]");
+        let address = if bracketed { "fd00::7" } else { "10.0.0.7" };
         let mut variables = Vec::new();
         for entry in each(&container["env"]) {
             let value = match text_at(entry, "/valueFrom/fieldRef/fieldPath") {
                 Some("metadata.name") => name.to_owned(),
-                Some("status.podIP") => "127.0.0.1".to_owned(),
+                Some("status.podIP") => address.to_owned(),
                 Some(other) => panic!("{other} is known to no pod"),
                 None if entry["value"].is_string() => {
                     local(&expanded(text(&entry["value"]), &variables))

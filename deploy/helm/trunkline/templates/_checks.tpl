@@ -37,6 +37,23 @@
 {{- if and .Values.bootstrap.keys .Values.bootstrap.keysSecret -}}
 {{- fail "bootstrap.keysSecret: bootstrap.keys is set, too; choose one of the two" -}}
 {{- end -}}
+{{- if and .Values.authorities.configMapName .Values.authorities.secretName -}}
+{{- fail "authorities.secretName: authorities.configMapName is set, too; choose one of the two" -}}
+{{- end -}}
+{{- $service := .Values.router.service -}}
+{{- if and $service.externalTrafficPolicy (eq $service.type "ClusterIP") -}}
+{{- fail "router.service.externalTrafficPolicy: a ClusterIP has none; set router.service.type to LoadBalancer or NodePort" -}}
+{{- end -}}
+{{- if and (or $service.loadBalancerClass $service.loadBalancerSourceRanges) (ne $service.type "LoadBalancer") -}}
+{{- fail "router.service.type: loadBalancerClass and loadBalancerSourceRanges are for a LoadBalancer alone" -}}
+{{- end -}}
+{{- range $path, $labels := dict "commonLabels" .Values.commonLabels "router.podLabels" .Values.router.podLabels "prober.podLabels" .Values.prober.podLabels -}}
+{{- range $label, $_ := $labels -}}
+{{- if or (has $label (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "helm.sh/chart")) (hasPrefix "trunkline/" $label) -}}
+{{- fail (printf "%s: %s is a label of the chart's own, by which pods are found; choose another" $path $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if gt (int .Values.router.autoscaling.minReplicas) (int .Values.router.autoscaling.maxReplicas) -}}
 {{- fail "router.autoscaling.minReplicas: more than maxReplicas" -}}
 {{- end -}}

@@ -5,9 +5,9 @@
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 26 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 26 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 26 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 26 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -44,7 +44,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* An image of Trunkline's: by digest if there is one. Takes root and image. */}}
 {{- define "trunkline.image" -}}
 {{- $name := .image.repository -}}
-{{- with .root.Values.image.registry -}}
+{{- with .root.Values.image.registry | trimSuffix "/" -}}
 {{- $name = printf "%s/%s" . $name -}}
 {{- end -}}
 {{- if .image.digest -}}

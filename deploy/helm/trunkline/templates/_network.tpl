@@ -1,4 +1,17 @@
-{{/* Who may reach a part, and whom it may reach. */}}
+{{/* Where parts listen, what Services are reached at, who may reach a part, and whom it may reach. */}}
+
+{{/* The address that stands for all of a pod's; that of IPv6 takes IPv4, too. */}}
+{{- define "trunkline.all" -}}
+{{- ternary "[::]" "0.0.0.0" (has "IPv6" .Values.ipFamilies) -}}
+{{- end -}}
+
+{{/* The families of a Service's addresses, where there are two; else the cluster's choice. */}}
+{{- define "trunkline.families" -}}
+{{- if gt (len .Values.ipFamilies) 1 -}}
+ipFamilyPolicy: RequireDualStack
+ipFamilies: [{{ join ", " .Values.ipFamilies }}]
+{{- end -}}
+{{- end -}}
 
 {{/* A peer of a network policy: the pods of a part. Takes root and part. */}}
 {{- define "trunkline.peer" -}}

@@ -31,6 +31,16 @@ Operate it:
   TRUNKLINE_ADMIN_KEY=… admin-cli --endpoint http://127.0.0.1:9091 doctor
 {{- end }}
   the status page is http://127.0.0.1:9090/
+{{- if and (eq .Values.admin.access "mtls") (not .Values.router.config.admin_roles) }}
+
+Mind: no certificate may do anything on the admin API by itself. Name one in router.config.admin_roles, or set
+TRUNKLINE_ADMIN_KEY, too.
+{{- end }}
+{{- if not (and .Values.networkPolicy.enabled .Values.networkPolicy.monitoring) }}
+
+Mind: every pod of the cluster can reach the operations port, which asks nobody who they are. Name your Prometheus in
+networkPolicy.monitoring.
+{{- end }}
 {{- $probers := 0 }}{{ range .Values.zones }}{{ $probers = add $probers (int .probers) }}{{ end }}
 {{- if .Values.etcd.trial.enabled }}
 

@@ -118,6 +118,36 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
+{{/* Authorities of providers' certificates in place of the image's own, which routers and probers both need. */}}
+{{- define "trunkline.authorities.env" -}}
+{{- if or .Values.authorities.configMapName .Values.authorities.secretName -}}
+- name: SSL_CERT_FILE
+  value: /etc/trunkline/authorities/{{ .Values.authorities.key }}
+{{- end -}}
+{{- end -}}
+
+{{- define "trunkline.authorities.mount" -}}
+{{- if or .Values.authorities.configMapName .Values.authorities.secretName -}}
+- name: authorities
+  mountPath: /etc/trunkline/authorities
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "trunkline.authorities.volume" -}}
+{{- with .Values.authorities.configMapName -}}
+- name: authorities
+  configMap:
+    name: {{ . }}
+{{- end -}}
+{{- with .Values.authorities.secretName -}}
+- name: authorities
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end -}}
+{{- end -}}
+
 {{/* Secrets of providers, which routers and probers both need. */}}
 {{- define "trunkline.providerKeys.volumes" -}}
 {{- range .Values.providerKeys.files }}

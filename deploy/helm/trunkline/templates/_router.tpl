@@ -1,9 +1,10 @@
 {{/* The file of `router-node serve --config`, as JSON: YAML would write large numbers as 1e+06. */}}
 {{- define "trunkline.router.config" -}}
 {{- $admin := .Values.admin -}}
-{{- $config := dict "listen" "0.0.0.0:8080" "ops" "0.0.0.0:9090" "admin" "127.0.0.1:9091" -}}
+{{- $all := include "trunkline.all" . -}}
+{{- $config := dict "listen" (printf "%s:8080" $all) "ops" (printf "%s:9090" $all) "admin" "127.0.0.1:9091" -}}
 {{- if ne $admin.access "loopback" -}}
-{{- $_ := set $config "admin" "0.0.0.0:9091" -}}
+{{- $_ := set $config "admin" (printf "%s:9091" $all) -}}
 {{- end -}}
 {{- if eq $admin.access "open" -}}
 {{- $_ := set $config "allow_open_admin" true -}}

@@ -1,5 +1,5 @@
-//! The way to a prober, which says itself where it is: looked at when it is resolved, and gone to the address that was
-//! looked at. What is said there is no business of this.
+//! The way to another part of the cluster, which says itself where it is: looked at when it is resolved, and gone to the
+//! address that was looked at. What is said there is no business of this.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,16 +11,18 @@ use tonic::transport::{Channel, Endpoint};
 use trunkline_core::address;
 use trunkline_runtime::BoxError;
 
-/// It leads where no prober may be: a prober that lies must not make routers call what answers on such addresses.
+/// It leads where no part of a cluster may be: one that lies must not make routers call what answers on such addresses.
 #[derive(Debug, thiserror::Error)]
-#[error("its address is link-local, reserved or a metadata service's, where no prober may be")]
-pub(super) struct Refused;
+#[error(
+    "its address is link-local, reserved or a metadata service's, where no part of a cluster may be"
+)]
+pub struct Refused;
 
 /// Connects.
 ///
 /// # Errors
 /// [`Refused`]; when nobody is there.
-pub(super) async fn connect(endpoint: Endpoint) -> Result<Channel, BoxError> {
+pub async fn connect(endpoint: Endpoint) -> Result<Channel, BoxError> {
     let addresses = resolved(endpoint.uri()).await?;
     let connector = tower::service_fn(move |_: Uri| {
         let addresses = addresses.clone();
@@ -33,7 +35,7 @@ pub(super) async fn connect(endpoint: Endpoint) -> Result<Channel, BoxError> {
     Ok(endpoint.connect_with_connector(connector).await?)
 }
 
-/// Where a URL leads, without the addresses where no prober may be.
+/// Where a URL leads, without the addresses where no part may be.
 async fn resolved(url: &Uri) -> Result<Vec<SocketAddr>, BoxError> {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
@@ -51,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_prober_is_where_it_says_unless_none_may_be_there() {
+    async fn a_part_is_where_it_says_unless_none_may_be_there() {
         for (url, to) in [
             ("http://127.0.0.1:9092", "127.0.0.1:9092"),
             ("http://10.0.0.7", "10.0.0.7:80"),
