@@ -249,8 +249,7 @@ impl Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // Due since it was taken, and so due now.
-        self.load.judged().breaker.return_trial(self.taken_ms);
+        self.load.judged().breaker.abandon_trial(self.taken_ms);
     }
 }
 
@@ -399,10 +398,15 @@ mod tests {
         assert!(Trial::take(&load, 7_100).is_none());
         drop(trial);
         assert_eq!(load.admission(7_100), Admission::Trial);
-        let trial = Trial::take(&load, 7_100).unwrap();
+        let stream = Trial::take(&load, 7_100).unwrap();
         load.succeeded(7_200);
-        drop(trial);
         assert_eq!(load.admission(7_200), Admission::Admitted);
+        for _ in 0..5 {
+            load.failed(&Failure::new(FailureKind::Connect), 0, 8_000);
+        }
+        let _running = Trial::take(&load, 60_000).unwrap();
+        drop(stream);
+        assert_eq!(load.admission(60_100), Admission::Ejected, "there is one trial at a time");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `wait`: until every router that is alive has applied a revision.
 
-use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
+
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 use trunkline_proto::admin::v1::{GetStatusResponse, RouterStatus};
 

@@ -131,6 +131,13 @@ impl Breaker {
         }
     }
 
+    /// Gives back the permit that was taken at `since_ms`, if its trial still runs: another may run by now.
+    pub fn abandon_trial(&mut self, since_ms: u64) {
+        if self.state == (State::Trying { since_ms }) {
+            self.return_trial(since_ms);
+        }
+    }
+
     /// Takes in the end of a try.
     pub fn record(&mut self, outcome: Outcome, now_ms: u64) {
         let second = self.second(now_ms);
