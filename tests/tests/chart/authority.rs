@@ -84,8 +84,8 @@ fn production_values_name_what_cert_manager_makes() {
             seen += 1;
         }
     }
-    // Three identities of a router and two of a prober, in three zones.
-    assert_eq!(seen, 3 * (3 + 2));
+    // Four identities of a router and two of a prober, in three zones.
+    assert_eq!(seen, 3 * (4 + 2));
 }
 
 #[test]
@@ -151,6 +151,10 @@ fn servers_are_known_by_the_names_that_their_certificates_hold() {
     };
     let peer = text(&config["admin_tls"]["peer_name"]);
     assert!(is_known("trunkline-admin", peer), "{peer}");
+    for service in ["trunkline-router", "trunkline-router-headless"] {
+        assert!(release.named("Service", service).is_some());
+        assert!(is_known("trunkline-public", &format!("{service}.trunkline.svc.cluster.local")));
+    }
     for endpoint in each(&config["store"]["etcd"]["endpoints"]) {
         let host = text(endpoint).strip_prefix("https://").unwrap().split(':').next().unwrap();
         assert!(is_known("trunkline-etcd", host), "{host}");
