@@ -48,7 +48,10 @@ pub fn facts_of(
 
 /// The lower bound of a prompt's tokens.
 fn input_tokens(peek: &Peek) -> u64 {
-    if peek.images { TOKENS_WITH_IMAGES } else { (peek.prompt_bytes / BYTES_PER_TOKEN) as u64 }
+    match peek.images {
+        0 => (peek.prompt_bytes / BYTES_PER_TOKEN) as u64,
+        _ => TOKENS_WITH_IMAGES,
+    }
 }
 
 fn rejected(refused: Refused<'_>, snapshot: &Snapshot) -> Rejection {
@@ -84,7 +87,7 @@ fn needs(peek: &Peek) -> Capabilities {
         tools: peek.tools,
         json_object: peek.json == JsonMode::Object,
         json_schema: peek.json == JsonMode::Schema,
-        images: peek.images,
+        images: peek.images > 0,
     }
 }
 

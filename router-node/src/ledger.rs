@@ -154,6 +154,8 @@ pub struct Record {
     pub key: Option<Arc<KeyHolder>>,
     /// The model asked for.
     pub model: String,
+    /// Images in its prompt.
+    pub images: u64,
     /// The caller's end user.
     pub user: Option<String>,
     /// The caller's tags, allow-listed keys only.
@@ -223,6 +225,7 @@ impl Ledger {
             stream: false,
             key: None,
             model: String::new(),
+            images: 0,
             user: None,
             tags: Vec::new(),
             decision: None,
@@ -301,7 +304,7 @@ impl Record {
     pub fn settle(&mut self, tokens: TokenCounts, counted: Counted) -> Option<Settlement> {
         let decision = self.decision.as_ref()?;
         let state = decision.view.snapshot.endpoints.get(self.serving_endpoint()?)?;
-        let cost = cost(&state.endpoint.price, tokens, 0);
+        let cost = cost(&state.endpoint.price, tokens, self.images);
         self.settlement = Some(Settlement { tokens, cost, counted });
         self.settlement
     }

@@ -242,6 +242,7 @@ fn note_request(record: &mut OpenRecord, peek: &Peek, tags: Vec<(String, String)
     record.write(|r| {
         r.model.clone_from(&peek.model);
         r.stream = peek.stream;
+        r.images = peek.images as u64;
         r.user.clone_from(&peek.user);
         r.tags = tags;
     });

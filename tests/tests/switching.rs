@@ -197,3 +197,17 @@ async fn a_model_tells_every_parameter_that_some_endpoint_supports() {
     let own = endpoints.iter().find(|endpoint| endpoint["provider_name"] == "some").unwrap();
     assert_eq!(parameters(own), [json!("seed"), json!("own_knob")]);
 }
+
+#[tokio::test]
+async fn the_images_of_a_prompt_are_charged() {
+    let price = json!({"price": {"input": 0.0, "output": 0.0, "image": 0.002}});
+    let provider = Provider::start("only").await.serving_as("m", price);
+    let router = Setup::new(&[&provider]).start().await;
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}});
+    let content = json!([{"type": "text", "text": "which is which?"}, image, image]);
+    let asked = json!({"messages": [{"role": "user", "content": content}]});
+    let client = router.client();
+    let reply = client.chat(&overlay(chat("m"), asked)).await;
+    assert_eq!(reply.json()["usage"]["cost"], json!(0.004), "{}", reply.text());
+    assert_eq!(client.record(&reply.head).await.number("/total_cost"), 0.004);
+}

@@ -5,9 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 pub use crate::choice::{FinishReason, ProviderError};
-use crate::choice::{
-    has_substance, read_choices, read_error, read_error_field, read_text, text_at,
-};
+use crate::choice::{has_substance, read_choices, read_error, read_text, text_at};
 use crate::json::{Fault, Scanner};
 use crate::operation::Operation;
 use crate::splice::{NewUsage, Root, Spots, splice};
@@ -100,28 +98,6 @@ pub fn rewrite_answer(body: &Bytes, scan: &AnswerScan, model: &str, usage: &Usag
     let AnswerScan { model: at, usage_spot, root, .. } = scan;
     let spots = Spots { model: at.as_ref(), usage: usage_spot.as_ref(), root: *root };
     splice(body, &spots, model, NewUsage::Priced(usage))
-}
-
-/// What a provider's error response says: its `error`, or the fields beside where that should be.
-/// `None` when the body is no JSON object.
-#[must_use]
-pub fn scan_error_body(body: &[u8]) -> Option<ProviderError> {
-    read_error_body(body).ok()
-}
-
-fn read_error_body(body: &[u8]) -> Result<ProviderError, Fault> {
-    let mut scan = Scanner::new(body)?;
-    let (mut outer, mut inner) = (ProviderError::default(), None);
-    scan.enter_object()?;
-    while let Some(key) = scan.next_key()? {
-        match &*key.name() {
-            "error" => inner = read_error(&mut scan)?,
-            "detail" => outer.message = read_text(&mut scan)?.or(outer.message),
-            name => read_error_field(&mut scan, name, &mut outer)?,
-        }
-    }
-    scan.end()?;
-    Ok(inner.unwrap_or(outer))
 }
 
 #[cfg(test)]

@@ -63,8 +63,8 @@ pub struct Peek {
     pub tools: bool,
     /// What the answer's format must be.
     pub json: JsonMode,
-    /// A message holds an image part.
-    pub images: bool,
+    /// How many image parts the messages hold.
+    pub images: usize,
     /// The known sampling and feature parameters that are present and not null.
     pub parameters: Parameters,
     /// The caller's routing preferences.
@@ -160,7 +160,7 @@ impl Draft {
             n: 1,
             tools: false,
             json: JsonMode::None,
-            images: false,
+            images: 0,
             parameters: Parameters::default(),
             provider: None,
             session_id: None,

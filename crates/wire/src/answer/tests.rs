@@ -82,15 +82,6 @@ fn finds_errors_in_a_200() {
 }
 
 #[test]
-fn reads_error_bodies() {
-    let message = |text: &str| scan_error_body(text.as_bytes()).and_then(|error| error.message);
-    assert_eq!(message(r#"{"error":{"message":"a"}}"#).as_deref(), Some("a"));
-    assert_eq!(message(r#"{"message":"b","code":400}"#).as_deref(), Some("b"));
-    assert_eq!(message(r#"{"detail":"c"}"#).as_deref(), Some("c"));
-    assert_eq!(message("<html>"), None);
-}
-
-#[test]
 fn what_is_not_one_object_is_undecodable() {
     for text in ["", "null", "[]", "{", "{}x", "\u{feff}{}", r#"{"a":"#] {
         assert!(scan_answer(Operation::Chat, text.as_bytes()).is_err(), "{text}");
@@ -131,7 +122,6 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let _ = scan_answer(Operation::Chat, &bytes);
-        let _ = scan_error_body(&bytes);
     }
 }
 

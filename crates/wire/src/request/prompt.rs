@@ -1,4 +1,4 @@
-//! Walking what the model is asked: how many inputs, and are there images. The text itself is not read.
+//! Walking what the model is asked: how many inputs, and how many images. The text itself is not read.
 
 use crate::json::{Kind, Scanner};
 
@@ -8,14 +8,14 @@ use super::read::must_be;
 /// What routing needs to know of a prompt.
 pub(super) struct Prompt {
     pub(super) inputs: usize,
-    pub(super) images: bool,
+    pub(super) images: usize,
 }
 
 const MESSAGES: &str = "a list with at least one message, each an object";
 
 /// `messages` of a chat request.
 pub(super) fn messages(scan: &mut Scanner<'_>) -> Result<Prompt, BadRequest> {
-    let mut prompt = Prompt { inputs: 0, images: false };
+    let mut prompt = Prompt { inputs: 0, images: 0 };
     if scan.kind()? != Kind::Array {
         return Err(must_be("messages", MESSAGES));
     }
@@ -25,7 +25,7 @@ pub(super) fn messages(scan: &mut Scanner<'_>) -> Result<Prompt, BadRequest> {
             return Err(must_be("messages", MESSAGES));
         }
         prompt.inputs += 1;
-        prompt.images |= message_has_image(scan)?;
+        prompt.images += images_of_message(scan)?;
     }
     if prompt.inputs == 0 {
         return Err(must_be("messages", MESSAGES));
@@ -33,8 +33,8 @@ pub(super) fn messages(scan: &mut Scanner<'_>) -> Result<Prompt, BadRequest> {
     Ok(prompt)
 }
 
-fn message_has_image(scan: &mut Scanner<'_>) -> Result<bool, BadRequest> {
-    let mut image = false;
+fn images_of_message(scan: &mut Scanner<'_>) -> Result<usize, BadRequest> {
+    let mut images = 0;
     scan.enter_object()?;
     while let Some(key) = scan.next_key()? {
         if key.name() != "content" || scan.kind()? != Kind::Array {
@@ -43,10 +43,10 @@ fn message_has_image(scan: &mut Scanner<'_>) -> Result<bool, BadRequest> {
         }
         scan.enter_array()?;
         while scan.next_item()? {
-            image |= part_is_image(scan)?;
+            images += usize::from(part_is_image(scan)?);
         }
     }
-    Ok(image)
+    Ok(images)
 }
 
 fn part_is_image(scan: &mut Scanner<'_>) -> Result<bool, BadRequest> {
@@ -72,7 +72,7 @@ pub(super) fn texts(scan: &mut Scanner<'_>, param: &str) -> Result<Prompt, BadRe
     match scan.kind()? {
         Kind::String => {
             scan.skip()?;
-            return Ok(Prompt { inputs: 1, images: false });
+            return Ok(Prompt { inputs: 1, images: 0 });
         }
         Kind::Array => scan.enter_array()?,
         _ => return Err(must_be(param, expected)),
@@ -93,7 +93,7 @@ pub(super) fn texts(scan: &mut Scanner<'_>, param: &str) -> Result<Prompt, BadRe
     match all {
         None => Err(must_be(param, expected)),
         // One list of tokens is one text.
-        Some(Kind::Number) => Ok(Prompt { inputs: 1, images: false }),
-        Some(_) => Ok(Prompt { inputs: entries, images: false }),
+        Some(Kind::Number) => Ok(Prompt { inputs: 1, images: 0 }),
+        Some(_) => Ok(Prompt { inputs: entries, images: 0 }),
     }
 }

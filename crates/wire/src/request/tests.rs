@@ -34,7 +34,8 @@ fn reads_the_facts() {
     )
     .unwrap();
     assert_eq!(peek.model, "a/b:nitro");
-    assert!(peek.stream && peek.include_usage && peek.tools && peek.images);
+    assert!(peek.stream && peek.include_usage && peek.tools);
+    assert_eq!(peek.images, 1);
     assert_eq!((peek.max_tokens, peek.n, peek.inputs), (Some(7), 2, 1));
     assert_eq!(peek.json, JsonMode::Schema);
     assert_eq!(peek.models, ["c"]);

@@ -106,7 +106,7 @@ fn facts(view: &View, holder: &KeyHolder, asked: ExplainRouteRequest) -> Result<
         .map_err(|bad| refused(&Box::new(bad.into())))?;
     peek.max_tokens = given.max_completion_tokens;
     peek.tools = given.tools;
-    peek.images = given.images;
+    peek.images = usize::from(given.images);
     peek.json = if given.json_schema { JsonMode::Schema } else { JsonMode::None };
     let facts = facts_of(&peek, &view.snapshot, &holder.tenant, None);
     let mut facts = facts.map_err(|rejection| refused(&rejection))?;
