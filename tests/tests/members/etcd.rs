@@ -1,40 +1,39 @@
 //! One real member of etcd with a data folder that can be copied away and put back, as backups are.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 use trunkline_store::{EtcdOptions, Store};
-use trunkline_tests::cluster::until;
+use trunkline_tests::cluster::{Port, until};
 use trunkline_tests::process::{Process, etcd_program};
 
 /// The member.
 pub struct Etcd {
     process: Option<Process>,
     folder: TempDir,
-    client_url: String,
-    peer_url: String,
+    client: Port,
+    peer: Port,
 }
 
 impl Etcd {
     /// Starts it and waits until it serves.
     pub async fn start() -> Self {
-        let url = || format!("http://{}", free_address());
         let folder = tempfile::tempdir().unwrap();
-        let mut etcd = Self { process: None, folder, client_url: url(), peer_url: url() };
+        let (client, peer) = (Port::hold(), Port::hold());
+        let mut etcd = Self { process: None, folder, client, peer };
         etcd.start_again().await;
         etcd
     }
 
     /// Starts it on the data it has and waits until it serves.
     pub async fn start_again(&mut self) {
-        let (client, peer) = (self.client_url.as_str(), self.peer_url.as_str());
+        let (client, peer) = (url(&self.client), url(&self.peer));
         let mut command = Command::new(etcd_program());
         command.arg("--data-dir").arg(self.data());
-        command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
-        command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]);
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--name", "one", "--initial-cluster", &format!("one={peer}")]);
         command.args(["--log-level", "warn"]);
         self.process = Some(Process::start("etcd", &mut command));
@@ -60,7 +59,7 @@ impl Etcd {
 
     /// Where it listens.
     pub fn members(&self) -> Vec<String> {
-        vec![self.client_url.clone()]
+        vec![url(&self.client)]
     }
 
     /// A store on it, for the test itself.
@@ -86,6 +85,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn free_address() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+fn url(port: &Port) -> String {
+    format!("http://{}", port.address)
 }
