@@ -25,6 +25,7 @@ use crate::fold::{CATALOG, KEYS, POLICY};
 use crate::serve::ConfiguredSecrets;
 use crate::view::Secrets;
 
+pub use catalog::Offer;
 pub use sims::Sims;
 
 /// The API key of a development router.
@@ -50,13 +51,13 @@ pub async fn run(args: DevArgs) -> Result<(), BoxError> {
     let config = config(&dev)?;
     let observability = Observability::start(&config)?;
     let sims = Sims::start().await?;
-    let (mut running, notes) = start(&dev, &config, &sims, &observability).await?;
-    banner::print(&dev, &running, &sims, &notes);
+    let (mut running, offer) = start(&dev, &config, &sims, &observability).await?;
+    banner::print(&dev, &running, &sims, &offer);
     running.tasks.spawn("signals", signals(running.shutdown.clone()));
     running.join().await
 }
 
-/// Starts a development router with these providers; what it found out on the way comes back as notes.
+/// Starts a development router with these providers; comes back with what it serves.
 ///
 /// # Errors
 /// What keeps it from starting.
@@ -65,15 +66,15 @@ pub async fn start(
     config: &Config,
     sims: &Sims,
     observability: &Observability,
-) -> Result<(Running, Vec<String>), BoxError> {
+) -> Result<(Running, Offer), BoxError> {
     let listeners = Listeners::bind(config.listen, config.ops, config.admin).await?;
     let certificates = Certificates::default();
     let store = app::open_store(&config.store, &certificates).await?;
-    let (document, notes) = catalog::document(dev, sims).await?;
-    fill(store.as_ref(), dev, &document).await?;
+    let offer = catalog::offer(dev, sims).await?;
+    fill(store.as_ref(), dev, &offer.document).await?;
     let mut running = app::start(config, listeners, store, observability, &certificates).await?;
     start_probers(&mut running);
-    Ok((running, notes))
+    Ok((running, offer))
 }
 
 /// The configuration of a development router: the defaults, on this machine alone.

@@ -28,13 +28,26 @@ pub const SIM_CHAT: &str = "sim/chat";
 /// Their embedding model.
 pub const SIM_EMBEDDING: &str = "sim/embedding";
 
-/// The catalog's document, and what its reader should know.
+/// What a development router serves.
+pub struct Offer {
+    /// The catalog's document.
+    pub document: String,
+    /// A model to try it with; `None` where there is none.
+    pub model: Option<ModelId>,
+    /// What whoever starts it should know.
+    pub notes: Vec<String>,
+}
+
+/// The catalog that was named, or the simulated providers and those whose keys are there.
 ///
 /// # Errors
 /// When a catalog file was named that cannot be read.
-pub async fn document(dev: &Dev, sims: &Sims) -> Result<(String, Vec<String>), BoxError> {
+pub async fn offer(dev: &Dev, sims: &Sims) -> Result<Offer, BoxError> {
     if let Some(file) = &dev.catalog {
-        return Ok((std::fs::read_to_string(file)?, Vec::new()));
+        let document = std::fs::read_to_string(file)?;
+        let catalog = trunkline_spec::catalog::parse(&document)?;
+        let model = catalog.endpoints.first().map(|endpoint| endpoint.model.clone());
+        return Ok(Offer { document, model, notes: vec![file.display().to_string()] });
     }
     let mut providers: Vec<Value> =
         sims.all().iter().map(|(name, sim, _)| simulated(name, &sim.base_url())).collect();
@@ -54,7 +67,8 @@ pub async fn document(dev: &Dev, sims: &Sims) -> Result<(String, Vec<String>), B
             Err(reason) => notes.push(format!("{}: left out, {reason}", known.id)),
         }
     }
-    Ok((json!({"version": 1, "providers": providers}).to_string(), notes))
+    let document = json!({"version": 1, "providers": providers}).to_string();
+    Ok(Offer { document, model: Some(ModelId::new(SIM_CHAT)), notes })
 }
 
 fn simulated(name: &str, base_url: &str) -> Value {
