@@ -95,7 +95,7 @@ pub async fn process(cli: Cli) -> Result<(), BoxError> {
     tasks.spawn("certificates", renewal::watch(identities, tell, shutdown.clone()));
     tasks.spawn("configuration", reload.run(shutdown.clone()));
     tasks.spawn("prober", prober.run(evidence, shutdown.clone()));
-    tasks.spawn("metrics upkeep", metrics.clone().keep_up(shutdown.clone()));
+    tasks.spawn_companion("metrics upkeep", metrics.clone().keep_up());
     let routes = OpsRoutes { readiness, metrics, extra: Vec::new() };
     tasks.spawn_companion("operations port", ops::serve(listener, routes, shutdown.clone()));
     tasks.spawn("signals", signals(shutdown));

@@ -236,8 +236,8 @@ pub async fn start(
         tls: certificates.evidence.clone(),
     };
     tell_probers(&mut tasks, reporter, &shutdown);
-    tasks.spawn("gauges", observe(Arc::clone(&router), shutdown.clone()));
-    tasks.spawn("metrics", observability.metrics.clone().keep_up(shutdown.clone()));
+    tasks.spawn_companion("gauges", observe(Arc::clone(&router)));
+    tasks.spawn_companion("metrics", observability.metrics.clone().keep_up());
     let page = page::Source {
         router: Arc::clone(&router),
         store: Arc::clone(&store),
@@ -326,16 +326,13 @@ fn disk(config: &StoreConfig) -> Option<Disk> {
     }
 }
 
-/// Sets the gauges once a second.
-async fn observe(router: Arc<Router>, shutdown: Shutdown) -> Result<(), BoxError> {
+/// Sets the gauges once a second, those of the last calls of a router that leaves, too.
+async fn observe(router: Arc<Router>) -> Result<(), BoxError> {
     let mut ticks = tokio::time::interval(OBSERVE_EVERY);
     census::Telemetry::describe();
     let mut census = Census::default();
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.wait() => return Ok(()),
-        }
+        ticks.tick().await;
         let (view, now) = (router.view.load_full(), router.clock.now_ms());
         for (state, lane) in view.snapshot.endpoints.iter().zip(view.lanes.iter()) {
             lane.meter.observe(state, lane.load.in_flight(), lane.load.admission(now));

@@ -13,7 +13,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 use trunkline_proto::inference::v1::inference_service_client::InferenceServiceClient;
 use trunkline_proto::inference::v1::{ChatRequest, Message, Role, message};
-use trunkline_tests::client::{Line, Reply};
+use trunkline_tests::client::{Client, Line, Reply};
 use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::json::{chat, overlay};
 use trunkline_tests::operator::Operator;
@@ -207,6 +207,26 @@ async fn a_router_leaves_as_the_file_says_when_it_is_told_to() {
     let log = router.stop().await;
     assert!(log.mentions("grace period over"), "{:#?}", log.0);
     drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_leaves_counts_its_last_calls_to_the_end() {
+    let stalled = Provider::start("stalled").await.serving("m");
+    stalled.fails_with(Fault::Stall { after: 1 });
+    let drain = json!({"drain": {"wait_ms": FOR_EVER_MS, "grace_ms": FOR_EVER_MS}});
+    let router = Setup::new(&[&stalled]).config(drain).start().await;
+    let client = router.client();
+    let held = client.stream(&overlay(to("stalled"), json!({"stream": true}))).await;
+    assert_eq!(held.head.status, 200);
+    router.process.terminate();
+    let calls = async || router.metric("trunkline_calls_in_flight", "").await;
+    until("it leaves", async || {
+        Client { address: router.ops, key: String::new() }.get("/readyz").await.status() == 503
+    })
+    .await;
+    until("its last call is counted", async || calls().await == 1.0).await;
+    drop(held);
+    until("it is gone", async || calls().await == 0.0).await;
 }
 
 /// The operations port, as a prober logs it.

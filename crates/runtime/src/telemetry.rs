@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::log_sink::{LineGuard, LineWriter};
-use crate::{BoxError, Shutdown, panics};
+use crate::{BoxError, panics};
 
 /// Log bytes that may wait for a slow terminal or pipe: some ten thousand lines.
 const LOG_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -177,17 +177,16 @@ impl MetricsHandle {
         self.0.run_upkeep();
     }
 
-    /// Does the upkeep every five seconds until the shutdown.
+    /// Does the upkeep every five seconds for as long as the process lives: start it as a companion
+    /// ([`crate::Tasks::spawn_companion`]).
     ///
     /// # Errors
     /// None; the type is that of a task.
-    pub async fn keep_up(self, shutdown: Shutdown) -> Result<(), BoxError> {
+    pub async fn keep_up(self) -> Result<(), BoxError> {
         let mut ticks = tokio::time::interval(UPKEEP_PERIOD);
         loop {
-            tokio::select! {
-                _ = ticks.tick() => self.upkeep(),
-                () = shutdown.wait() => return Ok(()),
-            }
+            ticks.tick().await;
+            self.upkeep();
         }
     }
 }
