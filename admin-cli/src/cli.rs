@@ -44,6 +44,7 @@ pub struct Cli {
 
 /// Which router, and as whom.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Connection {
     /// The admin API of any router; the context's when left out, and http://127.0.0.1:9091 without one
     #[arg(long, global = true, env = "TRUNKLINE_ENDPOINT", value_name = "URL")]

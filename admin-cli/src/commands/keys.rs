@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+use tonic::Status;
 use trunkline_proto::admin::v1::{CreateKeyRequest, RevokeKeyRequest};
 
 use super::get;
@@ -41,7 +42,7 @@ async fn create(
     let dry_run = args.dry_run;
     let entry_json = entry(&args)?.to_string();
     let asked = CreateKeyRequest { entry_json, reason: args.reason, dry_run };
-    let answer = admin.create_key(asked).await?.into_inner();
+    let answer = admin.create_key(asked).await.map_err(of_the_entry)?.into_inner();
     let entry = rows::key(&answer.entry.unwrap_or_default());
     if format.is_data() {
         let key = (!dry_run).then_some(answer.key);
@@ -97,6 +98,14 @@ fn entry(args: &KeysCreateArgs) -> Result<Value, Failure> {
 fn put(into: &mut Map<String, Value>, name: &str, value: Option<Value>) {
     if let Some(value) = value {
         into.insert(name.to_owned(), value);
+    }
+}
+
+/// The entry is made of flags: what is wrong in it is told without the name of the message's field.
+fn of_the_entry(refused: Status) -> Status {
+    match refused.message().strip_prefix("entry_json: ") {
+        Some(told) => Status::with_details(refused.code(), told, refused.details().to_vec().into()),
+        None => refused,
     }
 }
 
