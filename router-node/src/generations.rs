@@ -43,8 +43,8 @@ pub struct Generations {
     scenes: Arc<AtomicUsize>,
 }
 
-/// The oldest first. A new record takes the place of the oldest one in the same memory, down to its lists: in
-/// memory of its own, it would take what calls have just used, and give back what long nobody has.
+/// The oldest first. A new record takes the place of the oldest one in the same memory: in memory of its own, it
+/// would take what calls have just used, and give back what long nobody has.
 struct Recent {
     records: VecDeque<Kept>,
     bytes: usize,
@@ -52,7 +52,8 @@ struct Recent {
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { records: VecDeque::with_capacity(KEPT), bytes: 0 }
+        // One more, for the newest comes before the oldest goes.
+        Self { records: VecDeque::with_capacity(KEPT + 1), bytes: 0 }
     }
 }
 
@@ -84,19 +85,14 @@ impl Generations {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, mut kept: Kept) {
+    fn keep(&self, kept: Kept) {
         let mut recent = self.recent();
-        let full = |recent: &Recent, size: usize| {
-            let bytes = recent.bytes + size + self.scenes.load(Relaxed);
-            recent.records.len() >= KEPT || bytes > KEPT_BYTES
-        };
-        while full(&recent, kept.size()) {
-            let Some(oldest) = recent.records.pop_front() else { return };
-            recent.bytes -= oldest.size();
-            kept.move_to(oldest);
-        }
         recent.bytes += kept.size();
         recent.records.push_back(kept);
+        while recent.records.len() > KEPT || recent.bytes + self.scenes.load(Relaxed) > KEPT_BYTES {
+            let Some(oldest) = recent.records.pop_front() else { return };
+            recent.bytes -= oldest.size();
+        }
     }
 }
 

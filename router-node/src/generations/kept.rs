@@ -24,6 +24,7 @@ use crate::ledger::{Attempt, Counted, Decision, Record, Told};
 pub struct Kept {
     body: Body,
     pub(super) story: Option<Story>,
+    size: usize,
 }
 
 /// Where a record comes from.
@@ -85,37 +86,23 @@ impl Kept {
                 record.model = String::new();
             }
         }
-        Self { body: Body::Live(record), story }
-    }
-
-    /// Moves its lists to where those of `oldest` are, which nobody needs any more. It is no larger for that.
-    pub(super) fn move_to(&mut self, oldest: Self) {
-        if let (Body::Live(record), Body::Live(oldest)) = (&mut self.body, oldest.body) {
-            move_to(oldest.attempts, &mut record.attempts);
-        }
-        if let (Some(story), Some(oldest)) = (&mut self.story, oldest.story) {
-            move_to(oldest.facts.models, &mut story.facts.models);
-            move_to(oldest.plan.candidates, &mut story.plan.candidates);
-            move_to(oldest.plan.turns, &mut story.plan.turns);
-        }
+        let texts = record.model.len() + record.request_id.as_ref().map_or(0, |id| id.len());
+        let attempts = record.attempts.len() * size_of::<Attempt>();
+        let size = size_of::<Self>() + texts + attempts;
+        let size = size + story.as_ref().map_or(0, Story::size);
+        Self { body: Body::Live(record), story, size }
     }
 
     /// A record from the disk.
     pub(super) fn read(read: Read, story: Option<Story>) -> Self {
-        Self { body: Body::Read(read), story }
+        let size = size_of::<Self>();
+        let size = size + story.as_ref().map_or(0, Story::size);
+        Self { body: Body::Read(read), story, size }
     }
 
     /// What it takes of memory, about, its scene left out.
     pub(super) fn size(&self) -> usize {
-        let told = match &self.body {
-            Body::Live(record) => {
-                let request_id = record.request_id.as_ref().map_or(0, |id| id.len());
-                let attempts = record.attempts.capacity() * size_of::<Attempt>();
-                record.model.len() + request_id + attempts
-            }
-            Body::Read(_) => 0,
-        };
-        size_of::<Self>() + told + self.story.as_ref().map_or(0, Story::size)
+        self.size
     }
 
     /// It is the record of this generation.
@@ -171,15 +158,6 @@ impl Kept {
         };
         let (loads, facts, seed) = (story.loads(), &story.facts, story.seed);
         Some(Past { asked, facts, tenant, loads, seed, tokens })
-    }
-}
-
-/// Moves a list into the memory of another as large.
-fn move_to<T>(mut memory: Vec<T>, list: &mut Vec<T>) {
-    if memory.capacity() == list.capacity() {
-        memory.clear();
-        memory.append(list);
-        *list = memory;
     }
 }
 
