@@ -13,7 +13,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 use trunkline_proto::inference::v1::inference_service_client::InferenceServiceClient;
 use trunkline_proto::inference::v1::{ChatRequest, Message, Role, message};
-use trunkline_tests::client::{Client, Line, Reply};
+use trunkline_tests::client::{Client, Exchange, Line, Reply};
 use trunkline_tests::cluster::{Cluster, until};
 use trunkline_tests::json::{chat, overlay};
 use trunkline_tests::operator::Operator;
@@ -192,15 +192,20 @@ async fn a_file_with_a_mistake_changes_nothing_and_the_mistake_is_named() {
     drop(held);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_router_leaves_as_the_file_says_when_it_is_told_to() {
+/// A router that leaves only when its last call has ended, that call, and the provider where it stalled.
+async fn with_a_call_that_does_not_end() -> (Router, Exchange, Provider) {
     let stalled = Provider::start("stalled").await.serving("m");
     stalled.fails_with(Fault::Stall { after: 1 });
     let drain = json!({"drain": {"wait_ms": FOR_EVER_MS, "grace_ms": FOR_EVER_MS}});
     let router = Setup::new(&[&stalled]).config(drain).start().await;
-    let client = router.client();
-    let held = client.stream(&overlay(to("stalled"), json!({"stream": true}))).await;
+    let held = router.client().stream(&to("stalled")).await;
     assert_eq!(held.head.status, 200);
+    (router, held, stalled)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_leaves_as_the_file_says_when_it_is_told_to() {
+    let (router, held, _provider) = with_a_call_that_does_not_end().await;
     router.reconfigure(json!({"drain": {"wait_ms": 0, "grace_ms": 100}}));
     reloaded(&router, "changed", 1.0).await;
     // It would take longer than anybody waits here, wait or grace as they were.
@@ -211,13 +216,7 @@ async fn a_router_leaves_as_the_file_says_when_it_is_told_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_router_that_leaves_counts_its_last_calls_to_the_end() {
-    let stalled = Provider::start("stalled").await.serving("m");
-    stalled.fails_with(Fault::Stall { after: 1 });
-    let drain = json!({"drain": {"wait_ms": FOR_EVER_MS, "grace_ms": FOR_EVER_MS}});
-    let router = Setup::new(&[&stalled]).config(drain).start().await;
-    let client = router.client();
-    let held = client.stream(&overlay(to("stalled"), json!({"stream": true}))).await;
-    assert_eq!(held.head.status, 200);
+    let (router, held, _provider) = with_a_call_that_does_not_end().await;
     router.process.terminate();
     let calls = async || router.metric("trunkline_calls_in_flight", "").await;
     until("it leaves", async || {
